@@ -1,0 +1,134 @@
+"""Everything that can go wrong between us and a mail server.
+
+    MailError
+    ├── HostNotAllowed        permanent   the host points at a private address
+    ├── HostNotFound                      the name does not resolve (may be DNS trouble)
+    ├── ConnectionFailed                  refused, reset, or TLS failed
+    ├── ServerTimeout                     no answer in time
+    ├── LoginFailed           permanent   the server refused the login for good
+    ├── LoginDeferred                     the server refused it for now (too many connections)
+    ├── EncryptionRefused     permanent   no STARTTLS offered, or a certificate that does not verify
+    ├── ProtocolViolation                 an answer that makes no sense
+    ├── FolderMissing         permanent   no such folder, or it refuses SELECT
+    ├── MessageMissing        permanent   no such UID
+    ├── CommandRefused        by reply    the server said no to a command
+    ├── RecipientRefused      by reply    the server refused this recipient
+    ├── MessageRefused        by reply    the server refused the message
+    ├── DeliveryUncertain     special     lost after the final dot, before its reply
+    └── InvalidMessage        permanent   we refuse to send it (header injection, size)
+
+`permanent` is the one bit that tells a retry from a stop. `DeliveryUncertain` is
+neither: the message may have been accepted, so it is never sent again by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the server said: SMTP code and enhanced code (RFC 3463) where there are any."""
+
+    code: int
+    text: str
+    enhanced: str = ""
+
+    @property
+    def permanent(self) -> bool:
+        """RFC 5321 section 4.2.1: 5yz is permanent.
+
+        503 (our own bad sequence) is not about the message, and 552 without the
+        enhanced code 5.3.4 is the old form of a full mailbox (RFC 5321 section 4.5.3.1.10).
+        """
+        if self.code == 552:
+            return self.enhanced.startswith("5.3.4")
+        return self.code >= 500 and self.code != 503
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
+
+
+class MailError(Exception):
+    """Base of all mail errors. Its text is a sentence for a person and holds no secret."""
+
+    code = "mail_error"
+    permanent = False
+
+    def __init__(self, message: str, reply: Reply | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reply = reply
+
+
+class HostNotAllowed(MailError):
+    code = "host_not_allowed"
+    permanent = True
+
+
+class HostNotFound(MailError):
+    code = "host_not_found"
+
+
+class ConnectionFailed(MailError):
+    code = "connection_failed"
+
+
+class ServerTimeout(MailError):
+    code = "server_timeout"
+
+
+class LoginFailed(MailError):
+    code = "login_failed"
+    permanent = True
+
+
+class LoginDeferred(MailError):
+    code = "login_deferred"
+
+
+class EncryptionRefused(MailError):
+    code = "encryption_refused"
+    permanent = True
+
+
+class ProtocolViolation(MailError):
+    code = "protocol_violation"
+
+
+class FolderMissing(MailError):
+    code = "folder_missing"
+    permanent = True
+
+
+class MessageMissing(MailError):
+    code = "message_missing"
+    permanent = True
+
+
+class _RefusedByReply(MailError):
+    def __init__(self, message: str, reply: Reply | None = None) -> None:
+        super().__init__(message, reply)
+        if reply is not None:
+            self.permanent = reply.permanent
+
+
+class CommandRefused(_RefusedByReply):
+    code = "command_refused"
+
+
+class RecipientRefused(_RefusedByReply):
+    code = "recipient_refused"
+
+
+class MessageRefused(_RefusedByReply):
+    code = "message_refused"
+
+
+class DeliveryUncertain(MailError):
+    code = "delivery_uncertain"
+
+
+class InvalidMessage(MailError):
+    code = "invalid_message"
+    permanent = True

@@ -1,0 +1,87 @@
+"""Where a mail server is and how to log in to it: frozen values, secrets hidden.
+
+A stored email account and the credentials inside a stateless call both become a
+`ServerSettings`; from there on there is one way to open a store or a transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mailhub.mail.host_guard import HostGuard
+
+
+class Encryption(StrEnum):
+    """How the connection is protected."""
+
+    TLS = "tls"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+
+class Protocol(StrEnum):
+    """The language that the server speaks."""
+
+    SMTP = "smtp"
+    IMAP = "imap"
+    POP3 = "pop3"
+
+
+DEFAULT_PORTS: dict[tuple[Protocol, Encryption], int] = {
+    (Protocol.SMTP, Encryption.TLS): 465,
+    (Protocol.SMTP, Encryption.STARTTLS): 587,
+    (Protocol.SMTP, Encryption.NONE): 25,
+    (Protocol.IMAP, Encryption.TLS): 993,
+    (Protocol.IMAP, Encryption.STARTTLS): 143,
+    (Protocol.IMAP, Encryption.NONE): 143,
+    (Protocol.POP3, Encryption.TLS): 995,
+    (Protocol.POP3, Encryption.STARTTLS): 110,
+    (Protocol.POP3, Encryption.NONE): 110,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordLogin:
+    """A user name and a password (SASL PLAIN, RFC 4616, where the server offers it)."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth2Login:
+    """A bearer token for SASL XOAUTH2 or OAUTHBEARER (RFC 7628).
+
+    `access_token` is a callable so that a kept-open transport asks for a fresh one at
+    each new connection; whoever builds the login decides how it is refreshed.
+    """
+
+    username: str
+    access_token: Callable[[], str] = field(repr=False)
+
+
+Login = PasswordLogin | OAuth2Login
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """One server, one login. `login` is None for a server that asks for none.
+
+    `timeout` is in seconds and bounds each wait for the server, not the whole exchange.
+    `guard` decides which addresses the host may resolve to.
+    """
+
+    protocol: Protocol
+    host: str
+    port: int
+    encryption: Encryption
+    login: Login | None = None
+    timeout: float = 30.0
+    guard: HostGuard = field(default_factory=HostGuard)
+
+    @property
+    def address(self) -> str:
+        """`host:port`, for messages to people."""
+        return f"{self.host}:{self.port}"

@@ -1,0 +1,1 @@
+"""Incoming mail: one file a protocol, all behind `base.Store`."""

@@ -1,0 +1,166 @@
+"""What every mail store (an IMAP account, its in-memory twin) promises.
+
+A store is a context manager over one logged-in connection and serves one thread. UIDs
+are the server's and mean something only together with the folder's UIDVALIDITY
+(RFC 9051 section 2.3.1.1). Methods raise `MailError`; a message that the server cannot
+hand over is left out of an iteration, never raised in the middle of it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+
+class Role(StrEnum):
+    """What a folder is for (special use, RFC 6154)."""
+
+    INBOX = "inbox"
+    SENT = "sent"
+    DRAFTS = "drafts"
+    TRASH = "trash"
+    JUNK = "junk"
+    ARCHIVE = "archive"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFolder:
+    """A folder as LIST shows it. `path` is decoded (Unicode), `role` by flag or known name."""
+
+    path: str
+    delimiter: str
+    role: Role | None = None
+    selectable: bool = True
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStatus:
+    """What STATUS says; `highest_modseq` is 0 on a server without CONDSTORE."""
+
+    path: str
+    uid_validity: int
+    uid_next: int
+    messages: int
+    unseen: int = 0
+    highest_modseq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFlags:
+    """The flags of one message, system flags as the server writes them (`\\Seen`)."""
+
+    uid: int
+    flags: frozenset[str]
+    modseq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMessage:
+    """One fetched message: its flags, arrival and size, and the octets asked for.
+
+    `content` holds the whole raw message, or only its header where headers were asked for.
+    `remote_id` is the server's own content id (EMAILID, RFC 8474, or X-GM-MSGID) or "".
+    """
+
+    uid: int
+    flags: frozenset[str]
+    received_at: datetime
+    size: int
+    content: bytes = field(repr=False)
+    modseq: int = 0
+    remote_id: str = ""
+
+
+class Store(ABC):
+    """One open mailbox account."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect and log in, unless that is done already. Raises MailError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Log out; never raises."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> frozenset[str]:
+        """Upper-case capabilities as told after the login."""
+
+    @abstractmethod
+    def folders(self) -> list[RemoteFolder]:
+        """Every folder of the account."""
+
+    @abstractmethod
+    def status(self, path: str) -> FolderStatus:
+        """The state of a folder without selecting it. Raises FolderMissing."""
+
+    @abstractmethod
+    def select(self, path: str, *, read_only: bool = True) -> FolderStatus:
+        """Make a folder the current one. Raises FolderMissing."""
+
+    @abstractmethod
+    def uids(self, criteria: str = "ALL") -> list[int]:
+        """The UIDs in the current folder that match, ascending."""
+
+    @abstractmethod
+    def flags(self, first: int = 1, last: int | None = None) -> Iterator[RemoteFlags]:
+        """UIDs and flags of the current folder between two UIDs, both included."""
+
+    @abstractmethod
+    def fetch(self, uids: Sequence[int], *, headers_only: bool = False) -> Iterator[RemoteMessage]:
+        """These messages of the current folder; those that are gone are left out.
+
+        One round trip: the caller chooses the batch and so the memory. Never sets \\Seen.
+        """
+
+    @abstractmethod
+    def append(
+        self,
+        path: str,
+        content: bytes,
+        *,
+        flags: Sequence[str] = (),
+        received_at: datetime | None = None,
+    ) -> int | None:
+        """Add a message to a folder; its new UID where the server tells it (UIDPLUS)."""
+
+    @abstractmethod
+    def store_flags(
+        self, uids: Sequence[int], *, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> None:
+        """Change flags of messages in the current folder (selected for writing)."""
+
+    @abstractmethod
+    def move(self, uids: Sequence[int], path: str) -> dict[int, int]:
+        """Move messages of the current folder; old UID → new UID where the server tells.
+
+        MOVE (RFC 6851), else COPY and UID EXPUNGE of those UIDs alone (RFC 4315).
+        """
+
+    @abstractmethod
+    def expunge(self, uids: Sequence[int]) -> None:
+        """Delete these messages of the current folder for good, and no others."""
+
+    @abstractmethod
+    def create_folder(self, path: str) -> None:
+        """Create a folder; nothing happens where it exists."""
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Outgoing mail: one file a provider, all behind `base.Transport`."""

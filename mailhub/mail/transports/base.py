@@ -1,0 +1,118 @@
+"""What every way of sending mail promises.
+
+A transport takes an `Envelope` (who, to whom) and the finished bytes of a message and
+answers with an `Outcome`. It is a context manager that keeps its connections open
+between sends; one transport serves one thread, a pool of them serves many.
+
+A send never raises for what happens to one message: refusals, lost connections and
+time-outs are outcomes, because the caller must write each of them down. It raises
+`MailError` only where nothing can be sent at all: the host is not allowed, the login
+fails, encryption is refused, the server cannot be reached.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from mailhub.mail.errors import MailError, Reply
+
+Key = TypeVar("Key")
+
+
+class Result(StrEnum):
+    """How one send ended."""
+
+    SENT = "sent"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """RFC 5321 sender and recipients; not the header fields."""
+
+    sender: str
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one message.
+
+    SENT: accepted for at least one recipient. DEFERRED: worth another try. FAILED: the
+    server refused it for good. UNCERTAIN: lost after the final dot, before its reply.
+    `accepted` and `refused` are per recipient; `reply` is the server's last word on the
+    message; `provider_id` is the provider's own id for it (the SES message id).
+    """
+
+    result: Result
+    accepted: tuple[str, ...] = ()
+    refused: dict[str, Reply] = field(default_factory=dict)
+    reply: Reply | None = None
+    error: MailError | None = None
+    provider_id: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The server's words, or ours where it said nothing; for a person."""
+        if self.reply is not None:
+            return str(self.reply)
+        return self.error.message if self.error else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[Key]):
+    """One message to send in a run: `key` is the caller's own name for it."""
+
+    key: Key
+    envelope: Envelope
+    content: bytes
+
+
+class Transport(ABC):
+    """One open way to a mail server."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect and log in, unless that is done already. Raises MailError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Say goodbye; never raises."""
+
+    @abstractmethod
+    def send(self, envelope: Envelope, content: bytes) -> Outcome:
+        """Send one message, opening the connection where needed."""
+
+    @abstractmethod
+    def send_many(
+        self,
+        jobs: Iterable[Job[Key]],
+        *,
+        before_data: Callable[[Key], None] | None = None,
+    ) -> Iterator[tuple[Key, Outcome]]:
+        """Send a run of messages over one connection, as fast as the server takes them.
+
+        Yields each job's outcome in order, as soon as it is known. `before_data` is
+        called with a job's key just before the first octet of its content leaves, which
+        is the moment from which a crash leaves that message in doubt. At most one
+        message is in that state at any moment.
+        """
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
