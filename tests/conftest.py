@@ -1,0 +1,31 @@
+"""Sets Django up on an environment of the tests' own, and offers the servers to them."""
+
+from __future__ import annotations
+
+import os
+
+import django
+
+from tests import environment
+
+environment.prepare()
+# Not left in the environment: pytest-django of an xdist worker would load the settings
+# before the worker's own environment is prepared.
+os.environ["DJANGO_SETTINGS_MODULE"] = "mailhub.settings"
+django.setup()
+del os.environ["DJANGO_SETTINGS_MODULE"]
+
+from django.conf import settings  # noqa: E402 - only after the set-up above
+
+if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # A file, as in production: the default, memory shared by threads, locks whole tables.
+    settings.DATABASES["default"]["TEST"] = {
+        "NAME": str(settings.MAILHUB_DATA_DIR / "test.sqlite3")
+    }
+
+pytest_plugins = [
+    "tests.servers.chromium",
+    "tests.servers.postgresql",
+    "tests.servers.redis",
+    "tests.servers.site",
+]

@@ -1,0 +1,184 @@
+"""`make test`: the whole suite on SQLite, then again on PostgreSQL and Redis.
+
+Installs the servers that the tests start where it may (Debian, as root or with sudo that
+asks no password), and names those it could not. Arguments go to pytest: with any, the
+suite is filtered as they say, in both runs. `--only sqlite` or `--only postgresql` makes
+one run. A tier that could not run here is named at the end, and fails where CI is set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.chromium import find_chromium
+from tests.servers.postgresql import PostgreSQLServer, find_binaries
+from tests.servers.redis import RedisServer
+
+ROOT = Path(__file__).resolve().parent.parent
+NO_TESTS_COLLECTED = 5
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something that some tests start, and the Debian packages that bring it."""
+
+    name: str
+    packages: tuple[str, ...]
+    on_macos: str
+    is_here: Callable[[], bool]
+
+
+REQUIREMENTS = [
+    Requirement(
+        "Dovecot",
+        ("dovecot-imapd",),
+        "brew install dovecot",
+        lambda: shutil.which("dovecot", path=_wide_path()) is not None,
+    ),
+    Requirement(
+        "PostgreSQL",
+        ("postgresql",),
+        "brew install postgresql",
+        lambda: find_binaries() is not None,
+    ),
+    Requirement(
+        "Redis",
+        ("redis-server",),
+        "brew install redis",
+        lambda: shutil.which("redis-server") is not None,
+    ),
+    Requirement(
+        "Chromium",
+        ("chromium", "fonts-liberation"),
+        "brew install --cask chromium",
+        lambda: find_chromium() is not None,
+    ),
+]
+
+
+def _wide_path() -> str:
+    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+def install_what_is_missing() -> list[Requirement]:
+    """Install missing Debian packages where this user may; answers what is still missing."""
+    missing = [requirement for requirement in REQUIREMENTS if not requirement.is_here()]
+    privileged = _privileged_prefix()
+    if not missing or shutil.which("apt-get") is None or privileged is None:
+        return missing
+    packages = [package for requirement in missing for package in requirement.packages]
+    print(f"Installing {', '.join(packages)}", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update", "-q"],
+        ["apt-get", "install", "-qy", "--no-install-recommends", *packages],
+    ):
+        finished = subprocess.run(
+            [*privileged, *command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if finished.returncode != 0:
+            print(f"{' '.join(command)} failed:\n{finished.stderr[-2000:]}", file=sys.stderr)
+    return [requirement for requirement in REQUIREMENTS if not requirement.is_here()]
+
+
+def _privileged_prefix() -> list[str] | None:
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") is None:
+        return None
+    asks = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode
+    return None if asks else ["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND"]
+
+
+@contextmanager
+def scaled_servers() -> Iterator[dict[str, str]]:
+    """The environment that moves the suite to a PostgreSQL and a Redis started for it."""
+    database, queue = PostgreSQLServer(), RedisServer()
+    try:
+        database.start()
+        queue.start()
+        yield {"DATABASE_URL": database.url, "REDIS_URL": queue.url}
+    finally:
+        queue.stop()
+        database.stop()
+
+
+def run_pytest(title: str, environment: dict[str, str], arguments: list[str]) -> tuple[str, int]:
+    """Run the suite once; its line for the summary, and pytest's exit code."""
+    print(f"\nThe suite on {title}", flush=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *arguments]
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"}
+    }
+    pytest = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**clean, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    last_line = _show(pytest)
+    return f"{title}: {last_line}", pytest.wait()
+
+
+def _show(process: subprocess.Popen[bytes]) -> str:
+    """Pass a process's output on as it comes; its last line, which is pytest's own result."""
+    assert process.stdout is not None
+    tail = b""
+    while piece := os.read(process.stdout.fileno(), 65536):
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        tail = (tail + piece)[-4096:]
+    lines = tail.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no output"
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 0 where every run passed, and in CI no tier was left out."""
+    parser = argparse.ArgumentParser(prog="make test", add_help=False)
+    parser.add_argument("--only", choices=["sqlite", "postgresql"])
+    chosen, for_pytest = parser.parse_known_args(arguments)
+    missing = install_what_is_missing()
+    names = {requirement.name for requirement in missing}
+    lines: list[str] = []
+    codes: list[int] = []
+    if chosen.only != "postgresql":
+        line, code = run_pytest("SQLite", {}, for_pytest)
+        lines.append(line)
+        codes.append(code)
+    if chosen.only != "sqlite" and not names & {"PostgreSQL", "Redis"}:
+        with scaled_servers() as environment:
+            line, code = run_pytest("PostgreSQL and Redis", environment, for_pytest)
+        lines.append(line)
+        codes.append(code)
+    print("\nRuns", *lines, sep="\n  ")
+    for requirement in missing:
+        print(f"  {requirement.name}: NOT TESTED, it is not installed. {_advice(requirement)}")
+    failed = any(code not in {0, NO_TESTS_COLLECTED} for code in codes)
+    nothing_ran = all(code == NO_TESTS_COLLECTED for code in codes)
+    return int(failed or nothing_ran or bool(missing and os.environ.get("CI")))
+
+
+def _advice(requirement: Requirement) -> str:
+    if sys.platform == "darwin":
+        return f"Try: {requirement.on_macos}"
+    return f"Try: apt-get install {' '.join(requirement.packages)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
