@@ -70,7 +70,8 @@ class ServerSettings:
     """One server, one login. `login` is None for a server that asks for none.
 
     `timeout` is in seconds and bounds each wait for the server, not the whole exchange.
-    `guard` decides which addresses the host may resolve to.
+    `guard` decides which addresses the host may resolve to. `ca_file` names a PEM file of
+    authorities to trust in place of the system's.
     """
 
     protocol: Protocol
@@ -80,6 +81,7 @@ class ServerSettings:
     login: Login | None = None
     timeout: float = 30.0
     guard: HostGuard = field(default_factory=HostGuard)
+    ca_file: str | None = None
 
     @property
     def address(self) -> str:

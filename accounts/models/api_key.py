@@ -1,0 +1,114 @@
+"""API keys: a lookup prefix that is stored, and a secret of which only a keyed digest is.
+
+A key reads `mh_<prefix>_<secret>`. The prefix finds the row, the digest of the whole is
+compared in constant time. The digest is keyed with SECRET_KEY, so that a stolen table
+alone cannot be tested against guesses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from accounts.models.membership import Membership
+from accounts.models.user import User
+from accounts.scope import TenantOwned, TenantQuerySet
+
+PREFIX_LENGTH = 8
+SECRET_LENGTH = 40
+_LAST_USED_STEP = timedelta(minutes=1)
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def digest_key(key: str) -> str:
+    """The keyed digest (HMAC-SHA256, hex) under which a key is stored."""
+    return hmac.new(settings.SECRET_KEY.encode(), key.encode(), hashlib.sha256).hexdigest()
+
+
+def _random_text(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+class ApiKeyQuerySet(TenantQuerySet["ApiKey"]):
+    def issue(
+        self,
+        membership: Membership,
+        *,
+        name: str = "",
+        scopes: list[str] | None = None,
+        is_service: bool = False,
+        expires_at: datetime | None = None,
+    ) -> tuple[ApiKey, str]:
+        """A new key and its text, which is never to be had again."""
+        prefix = _random_text(PREFIX_LENGTH)
+        text = f"mh_{prefix}_{_random_text(SECRET_LENGTH)}"
+        row = self.create(
+            tenant=membership.tenant,
+            user=membership.user,
+            name=name,
+            prefix=prefix,
+            digest=digest_key(text),
+            scopes=scopes or [],
+            is_service=is_service,
+            expires_at=expires_at,
+        )
+        return row, text
+
+    def find(self, text: str) -> ApiKey | None:
+        """The live key of this text; None where it is unknown, revoked or expired."""
+        parts = text.split("_")
+        if len(parts) != 3 or parts[0] != "mh" or len(parts[1]) != PREFIX_LENGTH:
+            return None
+        row = self.select_related("tenant", "user").filter(prefix=parts[1]).first()
+        if row is None or not hmac.compare_digest(row.digest, digest_key(text)):
+            return None
+        return row if row.is_live else None
+
+
+class ApiKey(TenantOwned):
+    """`scopes` is a list of names as `mail:read`; empty means those of the user's role.
+
+    A service key may act for any user of its tenant.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=100, blank=True)
+    prefix = models.CharField(max_length=PREFIX_LENGTH, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    scopes = models.JSONField(default=list, blank=True)
+    is_service = models.BooleanField(default=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        db_table = "api_keys"
+
+    def __str__(self) -> str:
+        return f"mh_{self.prefix}_…"
+
+    def __repr__(self) -> str:
+        return f"<ApiKey {self}>"
+
+    def note_use(self) -> None:
+        """Remember the use, at most once a minute: a write per request would be a queue."""
+        now = timezone.now()
+        if self.last_used_at is None or now - self.last_used_at > _LAST_USED_STEP:
+            type(self).objects.filter(pk=self.pk).update(last_used_at=now)
+            self.last_used_at = now
+
+    @property
+    def is_live(self) -> bool:
+        """Not expired, of an active user and tenant."""
+        expired = self.expires_at is not None and self.expires_at <= timezone.now()
+        return not expired and self.user.is_active and self.tenant.is_active

@@ -1,0 +1,68 @@
+"""How to log in to a mail server or provider; encrypted, and never read back by a client."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+from django.db import models
+
+from accounts.models.user import User
+from accounts.scope import TenantOwned, TenantQuerySet
+from mailhub.encryption import Sealed, SealedField
+
+if TYPE_CHECKING:
+    from accounts.caller import Caller
+
+
+class CredentialKind(models.TextChoices):
+    """What a credential holds, and so the shape of its secret.
+
+    password: {"password"} · oauth2: {"access_token", "refresh_token", "client_id",
+    "client_secret", "token_url", "expires_at"} · aws: {"access_key_id", "secret_access_key"}
+    """
+
+    PASSWORD = "password"  # noqa: S105 - the name of a kind
+    OAUTH2 = "oauth2"
+    AWS = "aws"
+
+
+class CredentialQuerySet(TenantQuerySet["Credential"]):
+    def for_caller(self, caller: Caller) -> Self:
+        """A user's own; a teammate's are nobody else's business."""
+        return super().for_caller(caller).filter(user_id=caller.user.pk)
+
+
+class Credential(TenantOwned):
+    """`secret` opens only as this row of this tenant."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="credentials")
+    name = models.CharField(max_length=100, blank=True)
+    kind = models.CharField(max_length=10, choices=CredentialKind.choices)
+    username = models.CharField(max_length=320, blank=True)
+    secret = SealedField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = CredentialQuerySet.as_manager()
+
+    class Meta:
+        db_table = "credentials"
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.username or self.name or self.pk}"
+
+    def keep_secret(self, secret: dict[str, Any]) -> None:
+        """Seal the secret for this row; the caller saves."""
+        self.secret = Sealed.seal(secret, self.binding)
+
+    def reveal_secret(self) -> dict[str, Any]:
+        """The secret in the clear. Raises SecretUnreadable."""
+        secret: dict[str, Any] = self.secret.reveal(self.binding)
+        return secret
+
+    @property
+    def binding(self) -> str:
+        """The name of the row inside its own plaintext."""
+        return f"{self.tenant_id}:credentials:{self.pk}"

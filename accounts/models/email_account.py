@@ -1,0 +1,100 @@
+"""A mail account that a user has connected: where to read, where to send, how to log in."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models.credential import Credential
+from accounts.models.user import User
+from accounts.scope import TenantOwned, TenantQuerySet
+
+if TYPE_CHECKING:
+    from accounts.caller import Caller
+
+
+class AccountProtocol(models.TextChoices):
+    """How mail is read."""
+
+    IMAP = "imap"
+    POP3 = "pop3"
+
+
+class AccountEncryption(models.TextChoices):
+    """How a connection is protected."""
+
+    TLS = "tls"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+
+class EmailAccountQuerySet(TenantQuerySet["EmailAccount"]):
+    def for_caller(self, caller: Caller) -> Self:
+        """Whose mail the caller may read: its own accounts and those delegated to it."""
+        mine = Q(user_id=caller.user.pk) | Q(delegations__user_id=caller.user.pk)
+        return super().for_caller(caller).filter(mine).distinct()
+
+    def sendable_by(self, caller: Caller) -> Self:
+        """The accounts from which the caller may send."""
+        delegated = Q(delegations__user_id=caller.user.pk, delegations__may_send=True)
+        mine = Q(user_id=caller.user.pk) | delegated
+        return super().for_caller(caller).filter(mine).distinct()
+
+    def owned_by(self, caller: Caller) -> Self:
+        """The accounts that the caller may change."""
+        return super().for_caller(caller).filter(user_id=caller.user.pk)
+
+    def in_tenant_of(self, caller: Caller) -> Self:
+        """All of the tenant: for admins, who see that an account works, never its mail."""
+        return super().for_caller(caller)
+
+    def due_for_sync(self) -> Self:
+        """Enabled accounts whose owner's tenant is active and that want to be synced."""
+        return self.filter(is_enabled=True, is_sync_enabled=True, tenant__is_active=True)
+
+
+class EmailAccount(TenantOwned):
+    """`sync_interval` is in seconds. `disabled_reason` says why a disabled one is so.
+
+    `smtp_username` empty means the same login as for reading.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="email_accounts")
+    account_name = models.CharField(max_length=200)
+    email_address = models.EmailField(max_length=320)
+    protocol = models.CharField(
+        max_length=4, choices=AccountProtocol.choices, default=AccountProtocol.IMAP
+    )
+    hostname = models.CharField(max_length=253)
+    port = models.PositiveIntegerField()
+    encryption = models.CharField(
+        max_length=8, choices=AccountEncryption.choices, default=AccountEncryption.TLS
+    )
+    username = models.CharField(max_length=320)
+    credential = models.ForeignKey(
+        Credential, on_delete=models.PROTECT, related_name="email_accounts"
+    )
+    smtp_hostname = models.CharField(max_length=253, blank=True)
+    smtp_port = models.PositiveIntegerField(null=True, blank=True)
+    smtp_encryption = models.CharField(max_length=8, choices=AccountEncryption.choices, blank=True)
+    smtp_username = models.CharField(max_length=320, blank=True)
+    is_sync_enabled = models.BooleanField(default=True)
+    sync_interval = models.PositiveIntegerField(default=300)
+    last_sync_at = models.DateTimeField(null=True, blank=True, editable=False)
+    is_enabled = models.BooleanField(default=True)
+    disabled_reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = EmailAccountQuerySet.as_manager()
+
+    class Meta:
+        db_table = "email_accounts"
+        indexes = [models.Index(fields=["tenant", "user"], name="email_account_owner")]
+
+    def __str__(self) -> str:
+        return self.email_address

@@ -1,0 +1,7 @@
+"""The mailboxes app."""
+
+from django.apps import AppConfig
+
+
+class MailboxesConfig(AppConfig):
+    name = "mailboxes"

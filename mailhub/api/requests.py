@@ -1,0 +1,84 @@
+"""What happens to each request before and after its view: limits, addresses, one log line."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+from mailhub.api.errors import json_error, wants_json
+from mailhub.logs import get_logger
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+log = get_logger("mailhub.requests")
+
+_UPLOADS = re.compile(r"^/(?:(?:api|v1)/contacts/import|contacts/import)/?$")
+_DRAINED = 4
+
+
+class RequestLogMiddleware:
+    """One line a request: method, path without its query, status, milliseconds."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        started = time.monotonic()
+        response = self.get_response(request)
+        if request.path_info not in ("/healthz", "/readyz"):
+            log.info(
+                "request",
+                method=request.method,
+                path=_without_capabilities(request.path_info),
+                status=response.status_code,
+                ms=round((time.monotonic() - started) * 1000),
+            )
+        return response
+
+
+def _without_capabilities(path: str) -> str:
+    """Public links (/u/TOKEN, /o/…, /c/…) carry their right in the path."""
+    return re.sub(r"^/(u|o|c|confirm|preferences)/[^/]+", r"/\1/…", path)
+
+
+class BodyLimitMiddleware:
+    """Refuses a body that is too large by its declared length, before it is read whole.
+
+    A little of it is read and thrown away, so that a client that writes first and
+    listens afterwards still hears the answer.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        upload = _UPLOADS.match(request.path_info)
+        limit = settings.MAILHUB_UPLOAD_LIMIT if upload else settings.MAILHUB_JSON_BODY_LIMIT
+        declared = request.META.get("CONTENT_LENGTH") or "0"
+        length = int(declared) if declared.isdigit() else 0
+        if length <= limit:
+            return self.get_response(request)
+        left = min(length, _DRAINED * limit)
+        while left > 0 and (chunk := request.read(min(left, 1 << 16))):
+            left -= len(chunk)
+        response = json_error(
+            "too_large", f"The body is larger than {limit // (1024 * 1024)} MB.", 413
+        )
+        response["Connection"] = "close"
+        return response
+
+
+class TrailingSlashMiddleware:
+    """`/api/accounts/` is `/api/accounts`."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if wants_json(request) and request.path_info.endswith("/") and len(request.path_info) > 5:
+            request.path_info = request.path_info.rstrip("/")
+            request.path = request.path.rstrip("/")
+        return self.get_response(request)

@@ -1,0 +1,57 @@
+"""What an installation needs before Django can start: a data folder and its keys.
+
+Embedded installations (SQLite under the data folder) make missing keys once, readable
+by their owner alone. An installation with a server database shares its keys among
+machines, so there a missing key is an error: two machines would make two.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+
+def make_private_folder(path: Path) -> Path:
+    """The folder, made readable by its owner alone where it was missing."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def keep_key(path: Path, variable: str, *, may_create: bool, fresh: str) -> str:
+    """The key kept in `path`, written there from `fresh` where it is missing.
+
+    Two processes that start at once end with the same key: the file appears whole, by
+    a link that fails for the second. Raises ImproperlyConfigured naming `variable`
+    where no key may be made.
+    """
+    if not path.exists():
+        if not may_create:
+            raise ImproperlyConfigured(
+                f"{variable} is not set. Set it in the environment or in .env: an installation "
+                "with a database server must share it among all its machines."
+            )
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(fresh)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
+def fresh_secret_key() -> str:
+    """A new SECRET_KEY."""
+    return secrets.token_urlsafe(50)
+
+
+def fresh_encryption_key() -> str:
+    """A new Fernet key (32 bytes, url-safe base64)."""
+    return Fernet.generate_key().decode()

@@ -1,0 +1,109 @@
+"""Log lines that name what happened and never a secret.
+
+Text lines look as `[2026-01-23 10:30:45] [mailhub.sync] INFO: …`; JSON lines carry the
+same fields by name. Every line passes the redaction before it is written: values under
+a secret's name, `Authorization` headers, API keys and URL passwords become `[redacted]`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+REDACTED = "[redacted]"
+_SECRET_NAME = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token|api_?key|authorization|credential|cookie|private_?key",
+    re.IGNORECASE,
+)
+_SECRET_TEXT = (
+    re.compile(r"(?i)\b((?:token|bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"),
+    re.compile(
+        r"(?i)([\"']?(?:\w*(?:password|passwd|secret|token|api_?key)|pass)[\"']?\s*[=:]\s*[\"']?)"
+        r"[^\s\"',;&})]+"
+    ),
+    re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+(?=@)"),
+    re.compile(r"\b(mh_[A-Za-z0-9]{8}_)[A-Za-z0-9]{16,}"),
+)
+
+
+def redact_text(text: str) -> str:
+    """The text with everything that looks like a secret replaced."""
+    for pattern in _SECRET_TEXT:
+        text = pattern.sub(rf"\g<1>{REDACTED}", text)
+    return text
+
+
+def redact(value: Any, name: str = "") -> Any:
+    """A value fit for a log line, given the name it stands under."""
+    if name and _SECRET_NAME.search(name):
+        return REDACTED
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, dict):
+        return {key: redact(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(item) for item in value]
+    return value
+
+
+def _redact_event(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for name in list(event):
+        if not name.startswith("_"):
+            event[name] = redact(event[name], name)
+    return event
+
+
+def _write_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    time, name = event.pop("timestamp"), event.pop("logger", "mailhub")
+    level, text = str(event.pop("level")).upper(), event.pop("event")
+    exception = event.pop("exception", "")
+    fields = " ".join(f"{key}={value}" for key, value in event.items())
+    line = f"[{time}] [{name}] {level}: {text}" + (f" {fields}" if fields else "")
+    return f"{line}\n{exception}" if exception else line
+
+
+def formatter(style: str) -> logging.Formatter:
+    """The logging formatter of the settings, in style `text` or `json`."""
+    as_json = style == "json"
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.ExtraAdder(),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.TimeStamper(
+                fmt="iso" if as_json else "%Y-%m-%d %H:%M:%S", utc=True
+            ),
+            structlog.processors.format_exc_info,
+            _redact_event,
+            structlog.processors.JSONRenderer() if as_json else _write_text,
+        ],
+    )
+
+
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a module; fields are given by name: `log.info("sync ended", folders=3)`."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger

@@ -1,0 +1,10 @@
+"""The web pages: each app brings its own part."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("accounts.urls")),
+    path("", include("mailboxes.urls")),
+    path("", include("contacts.urls")),
+    path("", include("campaigns.urls")),
+]

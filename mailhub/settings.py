@@ -1,0 +1,304 @@
+"""All settings, from environment variables or `.env`; docs/operations.md lists them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+
+from mailhub.installation import (
+    fresh_encryption_key,
+    fresh_secret_key,
+    keep_key,
+    make_private_folder,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+DEBUG = env.bool("DEBUG", False)
+MAILHUB_DATA_DIR = make_private_folder(
+    BASE_DIR / env.str("MAILHUB_DATA_DIR", default=str(BASE_DIR / "var"))
+)
+
+# Database
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db("DATABASE_URL", default=f"sqlite:///{MAILHUB_DATA_DIR / 'mailhub.sqlite3'}")
+}
+EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+DATABASES["default"]["CONN_MAX_AGE"] = 600
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if EMBEDDED:
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": (
+            "PRAGMA journal_mode=WAL;"
+            "PRAGMA synchronous=NORMAL;"
+            "PRAGMA temp_store=MEMORY;"
+            "PRAGMA mmap_size=268435456;"
+            "PRAGMA cache_size=-32768;"
+        ),
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Keys
+
+_may_create_keys = EMBEDDED or DEBUG
+SECRET_KEY = env.str("SECRET_KEY", default="") or keep_key(
+    MAILHUB_DATA_DIR / "secret_key",
+    "SECRET_KEY",
+    may_create=_may_create_keys,
+    fresh=fresh_secret_key(),
+)
+MAILHUB_ENCRYPTION_KEYS: list[str] = env.list("MAILHUB_ENCRYPTION_KEYS", default=[]) or keep_key(
+    MAILHUB_DATA_DIR / "encryption_keys",
+    "MAILHUB_ENCRYPTION_KEYS",
+    may_create=_may_create_keys,
+    fresh=fresh_encryption_key(),
+).split(",")
+
+# The site
+
+MAILHUB_PUBLIC_URL = env.str("MAILHUB_PUBLIC_URL", default="http://localhost:8000").rstrip("/")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = [MAILHUB_PUBLIC_URL]
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(api|v1)/"
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "x-tenant-id",
+    "x-user-id",
+]
+CORS_EXPOSE_HEADERS = ["Idempotent-Replayed", "Retry-After"]
+_served_over_https = MAILHUB_PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _served_over_https
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _served_over_https else None
+SECURE_HSTS_SECONDS = 31_536_000 if _served_over_https else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+INSTALLED_APPS = [
+    "mailhub",
+    "accounts",
+    "contacts",
+    "mailboxes",
+    "campaigns",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "corsheaders",
+    "csp",
+    "axes",
+    "django_q",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "mailhub.api.requests.RequestLogMiddleware",
+    "mailhub.api.requests.BodyLimitMiddleware",
+    "mailhub.api.requests.TrailingSlashMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "mailhub.urls"
+WSGI_APPLICATION = "mailhub.wsgi.application"
+ASGI_APPLICATION = "mailhub.asgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# Who may come in
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+PASSWORD_HASHERS = [
+    env.str("MAILHUB_PASSWORD_HASHER", "django.contrib.auth.hashers.PBKDF2PasswordHasher"),
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login"
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+
+# The API
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.ApiKeyAuthentication",
+        "accounts.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.CallerMayAct"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.rate_limit.CallerThrottle"],
+    "DEFAULT_PAGINATION_CLASS": "mailhub.api.pagination.KeysetPagination",
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "mailhub.api.schema.ApiSchema",
+    "EXCEPTION_HANDLER": "mailhub.api.errors.answer_error",
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "mailhub",
+    "DESCRIPTION": "An email API over any IMAP, POP3 and SMTP account, and a bulk sender.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": r"/api",
+    "PREPROCESSING_HOOKS": ["mailhub.api.schema.describe_each_endpoint_once"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+MAILHUB_JSON_BODY_LIMIT = env.int("MAILHUB_JSON_BODY_LIMIT", 40 * 1024 * 1024)
+MAILHUB_UPLOAD_LIMIT = env.int("MAILHUB_UPLOAD_LIMIT", 1024 * 1024 * 1024)
+MAILHUB_MESSAGE_LIMIT = env.int("MAILHUB_MESSAGE_LIMIT", 25 * 1024 * 1024)
+MAILHUB_RECIPIENT_LIMIT = env.int("MAILHUB_RECIPIENT_LIMIT", 100)
+MAILHUB_REQUEST_RATE = env.int("MAILHUB_REQUEST_RATE", 50)
+MAILHUB_REQUEST_BURST = env.int("MAILHUB_REQUEST_BURST", 200)
+MAILHUB_REFUSED_ATTACHMENTS: list[str] = env.str(
+    "MAILHUB_REFUSED_ATTACHMENTS",
+    default=(
+        "ade,adp,apk,app,bat,chm,cmd,com,cpl,dll,exe,hta,ins,isp,jar,js,jse,lib,lnk,mde,msc,msi,"
+        "msp,mst,pif,scr,sct,shb,sys,vb,vbe,vbs,vxd,wsc,wsf,wsh"
+    ),
+).split(",")
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAILHUB_JSON_BODY_LIMIT
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# Mail servers named by users
+
+MAILHUB_ALLOWED_NETWORKS: list[str] = env.list("MAILHUB_ALLOWED_NETWORKS", default=[])
+MAILHUB_ALLOW_PLAINTEXT = env.bool("MAILHUB_ALLOW_PLAINTEXT", False)
+MAILHUB_CA_FILE = env.str("MAILHUB_CA_FILE", default="") or None
+MAILHUB_MAIL_TIMEOUT = env.float("MAILHUB_MAIL_TIMEOUT", 30.0)
+
+# Queue, cache
+
+REDIS_URL = env.str("REDIS_URL", default="")
+CACHES: dict[str, dict[str, Any]] = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        if REDIS_URL
+        else {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": str(MAILHUB_DATA_DIR / "cache"),
+        }
+    )
+}
+MAILHUB_WORKERS = env.int("MAILHUB_WORKERS", 2)
+Q_CLUSTER: dict[str, Any] = {
+    "name": "mailhub",
+    "workers": MAILHUB_WORKERS,
+    "queue_limit": MAILHUB_WORKERS,
+    "bulk": 1,
+    "poll": 0.1,
+    "timeout": 120,
+    "retry": 600,
+    "recycle": 500,
+    "ack_failures": True,
+    "max_attempts": 1,
+    "save_limit": -1,
+    "catch_up": False,
+    "scheduler": False,
+    "label": "Background tasks",
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+}
+
+# Logs
+
+LOG_LEVEL = env.str("EMAIL_SERVICE_LOG_LEVEL", "INFO").upper()
+LOG_FORMAT = env.str("MAILHUB_LOG_FORMAT", "text")
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"mailhub": {"()": "mailhub.logs.formatter", "style": LOG_FORMAT}},
+    "handlers": {
+        "stream": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "formatter": "mailhub",
+        }
+    },
+    "root": {"handlers": ["stream"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django-q": {"level": "WARNING", "handlers": [], "propagate": True},
+        "axes": {"level": "WARNING"},
+    },
+}
