@@ -1,0 +1,171 @@
+"""What a message says, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypedDict
+
+from mailhub.mail.parsing.body import Body, read_body
+from mailhub.mail.parsing.charsets import clean_text
+from mailhub.mail.parsing.filenames import safe_filename
+from mailhub.mail.parsing.header_block import Fields, decode_fields, decode_words, split_message
+from mailhub.mail.parsing.html_text import snippet_of
+from mailhub.mail.parsing.part_tree import Part, leaves, read_tree
+from mailhub.mail.parsing.structured_fields import (
+    Mailbox,
+    read_date,
+    read_mailboxes,
+    read_message_ids,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedAttachment:
+    """One attachment without its octets. `index` counts from 0 and names it for good.
+
+    `filename` is safe to save under; `content_id` is without its angle brackets; `size`
+    is in decoded octets. TNEF (winmail.dat) has the type application/ms-tnef whatever
+    the sender called it.
+    """
+
+    index: int
+    filename: str
+    content_type: str
+    size: int
+    content_id: str = ""
+    inline: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedHeaders:
+    """What the header alone tells.
+
+    `date` is aware and in UTC, or None; ids are without angle brackets; `headers` are all
+    fields in order, decoded for a person, names as the sender wrote them.
+    """
+
+    subject: str = ""
+    sender: tuple[Mailbox, ...] = ()
+    to: tuple[Mailbox, ...] = ()
+    cc: tuple[Mailbox, ...] = ()
+    bcc: tuple[Mailbox, ...] = ()
+    reply_to: tuple[Mailbox, ...] = ()
+    date: datetime | None = None
+    message_id: str = ""
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+    def header(self, name: str) -> str:
+        """The first field of that name, whatever its case, or ""."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedMessage(ParsedHeaders):
+    """A whole message.
+
+    `text` is the plain text, derived from the HTML where the message has no other; `html`
+    is as the sender wrote it: sanitise it before it is shown. `snippet` is the first 200
+    characters on one line.
+    """
+
+    text: str = ""
+    html: str = ""
+    snippet: str = ""
+    attachments: tuple[ParsedAttachment, ...] = ()
+
+
+def parse_headers(content: bytes) -> ParsedHeaders:
+    """Read the header of a message; what follows it is not looked at."""
+    fields, _ = split_message(content)
+    return ParsedHeaders(**_header_values(decode_fields(fields)))
+
+
+def parse_message(content: bytes) -> ParsedMessage:
+    """Read a whole message. Never raises for what the octets hold."""
+    fields, body_octets = split_message(content)
+    tree = read_tree(fields, body_octets)
+    body = read_body(tree)
+    return ParsedMessage(
+        **_header_values(decode_fields(fields, _first_charset(tree))),
+        text=body.text,
+        html=body.html,
+        snippet=snippet_of(body.text),
+        attachments=_describe_attachments(body),
+    )
+
+
+def attachment_content(content: bytes, index: int) -> bytes:
+    """The decoded octets of one attachment of the message; IndexError where there is none."""
+    fields, body_octets = split_message(content)
+    attached = read_body(read_tree(fields, body_octets)).attached
+    if not 0 <= index < len(attached):
+        raise IndexError(f"the message has {len(attached)} attachments, not {index + 1}")
+    return attached[index].content
+
+
+class _HeaderValues(TypedDict):
+    subject: str
+    sender: tuple[Mailbox, ...]
+    to: tuple[Mailbox, ...]
+    cc: tuple[Mailbox, ...]
+    bcc: tuple[Mailbox, ...]
+    reply_to: tuple[Mailbox, ...]
+    date: datetime | None
+    message_id: str
+    in_reply_to: str
+    references: tuple[str, ...]
+    headers: list[tuple[str, str]]
+
+
+def _header_values(fields: Fields) -> _HeaderValues:
+    first: dict[str, str] = {}
+    for name, value in fields:
+        first.setdefault(name.lower(), value)
+    return {
+        "subject": decode_words(first.get("subject", "")),
+        "sender": read_mailboxes(first.get("from", "") or first.get("sender", "")),
+        "to": _all_mailboxes(fields, "to"),
+        "cc": _all_mailboxes(fields, "cc"),
+        "bcc": _all_mailboxes(fields, "bcc"),
+        "reply_to": _all_mailboxes(fields, "reply-to"),
+        "date": read_date(first.get("date", "")),
+        "message_id": next(iter(read_message_ids(first.get("message-id", ""))), ""),
+        "in_reply_to": next(iter(read_message_ids(first.get("in-reply-to", ""))), ""),
+        "references": read_message_ids(first.get("references", "")),
+        "headers": [(name, decode_words(value)) for name, value in fields],
+    }
+
+
+def _all_mailboxes(fields: Fields, wanted: str) -> tuple[Mailbox, ...]:
+    """A field that should come once but often comes twice counts with all it holds."""
+    return tuple(
+        mailbox
+        for name, value in fields
+        if name.lower() == wanted
+        for mailbox in read_mailboxes(value)
+    )
+
+
+def _first_charset(tree: Part) -> str | None:
+    for part, _ in leaves(tree):
+        if part.content_type.startswith("text/") and part.parameters.get("charset"):
+            return part.parameters["charset"]
+    return None
+
+
+def _describe_attachments(body: Body) -> tuple[ParsedAttachment, ...]:
+    return tuple(
+        ParsedAttachment(
+            index=index,
+            filename=safe_filename(attached.name, index, attached.content_type),
+            content_type=attached.content_type,
+            size=len(attached.content),
+            content_id=clean_text(attached.content_id),
+            inline=attached.inline,
+        )
+        for index, attached in enumerate(body.attached)
+    )
