@@ -16,6 +16,7 @@ from mailhub.mail.parsing.message import (
     ParsedHeaders,
     ParsedMessage,
     attachment_content,
+    embedded_images,
     parse_headers,
     parse_message,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "ParsedHeaders",
     "ParsedMessage",
     "attachment_content",
+    "embedded_images",
     "parse_headers",
     "parse_message",
 ]

@@ -107,6 +107,17 @@ def attachment_content(content: bytes, index: int) -> bytes:
     return attached[index].content
 
 
+def embedded_images(content: bytes) -> dict[str, tuple[str, bytes]]:
+    """Content-ID → (content type, octets) of the images that the message brings along."""
+    fields, body_octets = split_message(content)
+    attached = read_body(read_tree(fields, body_octets)).attached
+    return {
+        clean_text(part.content_id): (part.content_type, part.content)
+        for part in attached
+        if part.content_id and part.content_type.startswith("image/")
+    }
+
+
 class _HeaderValues(TypedDict):
     subject: str
     sender: tuple[Mailbox, ...]
