@@ -4,8 +4,11 @@
 import os
 import sys
 
+from mailhub.supervised import join_supervisor
+
 
 def main() -> None:
+    join_supervisor()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailhub.settings")
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - settings first
 
