@@ -6,9 +6,11 @@ A stored email account and the credentials inside a stateless call both become a
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from mailhub.mail.host_guard import HostGuard
 
@@ -87,3 +89,16 @@ class ServerSettings:
     def address(self) -> str:
         """`host:port`, for messages to people."""
         return f"{self.host}:{self.port}"
+
+    def tls_context(self) -> ssl.SSLContext:
+        """A context that verifies the server's certificate and name.
+
+        Raises OSError where `ca_file` cannot be read.
+        """
+        return _verifying_context(self.ca_file)
+
+
+@lru_cache(maxsize=64)
+def _verifying_context(ca_file: str | None) -> ssl.SSLContext:
+    # Reading the system's authorities takes tens of milliseconds, too long per connection.
+    return ssl.create_default_context(cafile=ca_file)
