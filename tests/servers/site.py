@@ -128,16 +128,16 @@ class RunningSite:
 
     def start(self) -> None:
         """Start every service, and wait until the site answers."""
-        before = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1",
-                 "--port", str(self.port), "--workers", str(self._workers),
+                 "--port", str(self.port), "--workers", str(self._workers), "--web-processes", "1",
+                 "--skip-checks",
                  "--only", ",".join(self._only)],
                 env=self.variables, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         try:
-            wait_until(lambda: self._is_ready(before), "the site is ready", seconds=40)
+            wait_until(self._is_ready, "the site is ready", seconds=40)
         except RuntimeError as error:
             error.add_note(self.said())
             self.kill()
@@ -145,8 +145,12 @@ class RunningSite:
 
     def stop(self, seconds: float = 30) -> int:
         """End it as an operator does, with SIGTERM; its exit code."""
+        os.kill(self.pid, signal.SIGTERM)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Wait for its end; its exit code."""
         assert self._process is not None, "the site is not running"
-        self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(timeout=seconds)
         self._process = None
         return code
@@ -165,8 +169,7 @@ class RunningSite:
 
     def processes(self) -> list[int]:
         """The process ids of the supervisor and of everything beneath it."""
-        assert self._process is not None, "the site is not running"
-        return [self._process.pid, *descendants(self._process.pid)]
+        return [self.pid, *descendants(self.pid)]
 
     @property
     def pid(self) -> int:
@@ -193,7 +196,7 @@ class RunningSite:
         return self.manage(*arguments).strip()
 
     def said(self) -> str:
-        """All that its processes have printed."""
+        """All that its processes have printed since it was started."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def remove(self) -> None:
@@ -203,13 +206,11 @@ class RunningSite:
         self._template.drop(self.variables["DATABASE_URL"])
         shutil.rmtree(self.data, ignore_errors=True)
 
-    def _is_ready(self, before: int) -> bool:
-        assert self._process is not None
+    def _is_ready(self) -> bool:
+        assert self._process is not None, "the site is not running"
         if self._process.poll() is not None:
             raise RuntimeError(f"serve ended with {self._process.returncode} as it started")
-        with self.log.open("rb") as log:
-            log.seek(before)
-            return b"Ready" in log.read()
+        return "Ready" in self.said()
 
     @staticmethod
     def _empty_redis() -> str:

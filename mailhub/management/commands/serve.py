@@ -84,7 +84,7 @@ class Command(BaseCommand):
 
 
 def _describe(name: str, options: dict[str, Any], listener: socket.socket | None) -> Service:
-    """The command behind a service's name."""
+    """The command behind a service's name; this process has made Django's checks for all."""
     if name == "web":
         assert listener is not None, "web listens"
         command = ["-m", "gunicorn", "--config", "python:mailhub.gunicorn_settings"]
@@ -93,9 +93,9 @@ def _describe(name: str, options: dict[str, Any], listener: socket.socket | None
         return _service(name, command, descriptors=(listener.fileno(),))
     if name == "workers":
         variables = {"MAILHUB_WORKERS": str(options["workers"])}
-        return _service(name, ["manage.py", "qcluster"], environment=variables)
+        return _service(name, ["manage.py", "qcluster", "--skip-checks"], environment=variables)
     subcommand = {"dispatcher": "dispatch", "watcher": "watch_mailboxes"}[name]
-    return _service(name, ["manage.py", subcommand])
+    return _service(name, ["manage.py", subcommand, "--skip-checks"])
 
 
 def _service(name: str, command: list[str], **more: Any) -> Service:
