@@ -19,11 +19,12 @@ from django.conf import settings  # noqa: E402 - only after the set-up above
 
 if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, as in production: the default, memory shared by threads, locks whole tables.
-    settings.DATABASES["default"]["TEST"] = {
-        "NAME": str(settings.MAILHUB_DATA_DIR / "test.sqlite3")
-    }
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(
+        settings.MAILHUB_DATA_DIR / "test.sqlite3"
+    )
 
 pytest_plugins = [
+    "tests.people",
     "tests.servers.chromium",
     "tests.servers.postgresql",
     "tests.servers.redis",

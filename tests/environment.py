@@ -49,6 +49,7 @@ def prepare() -> None:
         MAILHUB_PASSWORD_HASHER="django.contrib.auth.hashers.MD5PasswordHasher",
         EMAIL_SERVICE_LOG_LEVEL="INFO",
         MAILHUB_LOG_FORMAT="text",
+        MAILHUB_REQUEST_BURST="100000",
     )
     if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         os.environ["DATABASE_URL"] = f"sqlite:///{folder}/mailhub.sqlite3"

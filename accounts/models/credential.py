@@ -34,7 +34,10 @@ class CredentialQuerySet(TenantQuerySet["Credential"]):
 
 
 class Credential(TenantOwned):
-    """`secret` opens only as this row of this tenant."""
+    """`secret` opens only as this row of this tenant.
+
+    `goes_with_account`: made from a password given with an account, and deleted with it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="credentials")
@@ -42,6 +45,7 @@ class Credential(TenantOwned):
     kind = models.CharField(max_length=10, choices=CredentialKind.choices)
     username = models.CharField(max_length=320, blank=True)
     secret = SealedField()
+    goes_with_account = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Self
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.models.credential import Credential
 from accounts.models.user import User
@@ -14,6 +15,9 @@ from accounts.scope import TenantOwned, TenantQuerySet
 
 if TYPE_CHECKING:
     from accounts.caller import Caller
+
+
+_PORT = [MinValueValidator(1), MaxValueValidator(65_535)]
 
 
 class AccountProtocol(models.TextChoices):
@@ -31,17 +35,22 @@ class AccountEncryption(models.TextChoices):
     NONE = "none"
 
 
+def _delegated(caller: Caller, **rights: bool) -> Exists:
+    from accounts.models.delegation import Delegation  # noqa: PLC0415 - it points back here
+
+    mine = Delegation.objects.filter(account=OuterRef("pk"), user_id=caller.user.pk, **rights)
+    return Exists(mine)
+
+
 class EmailAccountQuerySet(TenantQuerySet["EmailAccount"]):
     def for_caller(self, caller: Caller) -> Self:
         """Whose mail the caller may read: its own accounts and those delegated to it."""
-        mine = Q(user_id=caller.user.pk) | Q(delegations__user_id=caller.user.pk)
-        return super().for_caller(caller).filter(mine).distinct()
+        return super().for_caller(caller).filter(Q(user_id=caller.user.pk) | _delegated(caller))
 
     def sendable_by(self, caller: Caller) -> Self:
         """The accounts from which the caller may send."""
-        delegated = Q(delegations__user_id=caller.user.pk, delegations__may_send=True)
-        mine = Q(user_id=caller.user.pk) | delegated
-        return super().for_caller(caller).filter(mine).distinct()
+        delegated = _delegated(caller, may_send=True)
+        return super().for_caller(caller).filter(Q(user_id=caller.user.pk) | delegated)
 
     def owned_by(self, caller: Caller) -> Self:
         """The accounts that the caller may change."""
@@ -59,7 +68,8 @@ class EmailAccountQuerySet(TenantQuerySet["EmailAccount"]):
 class EmailAccount(TenantOwned):
     """`sync_interval` is in seconds. `disabled_reason` says why a disabled one is so.
 
-    `smtp_username` empty means the same login as for reading.
+    `smtp_username` empty means the same login as for reading. `is_syncing` and
+    `last_sync_at` are written by whoever syncs.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -70,7 +80,7 @@ class EmailAccount(TenantOwned):
         max_length=4, choices=AccountProtocol.choices, default=AccountProtocol.IMAP
     )
     hostname = models.CharField(max_length=253)
-    port = models.PositiveIntegerField()
+    port = models.PositiveIntegerField(validators=_PORT)
     encryption = models.CharField(
         max_length=8, choices=AccountEncryption.choices, default=AccountEncryption.TLS
     )
@@ -79,12 +89,15 @@ class EmailAccount(TenantOwned):
         Credential, on_delete=models.PROTECT, related_name="email_accounts"
     )
     smtp_hostname = models.CharField(max_length=253, blank=True)
-    smtp_port = models.PositiveIntegerField(null=True, blank=True)
+    smtp_port = models.PositiveIntegerField(null=True, blank=True, validators=_PORT)
     smtp_encryption = models.CharField(max_length=8, choices=AccountEncryption.choices, blank=True)
     smtp_username = models.CharField(max_length=320, blank=True)
     is_sync_enabled = models.BooleanField(default=True)
-    sync_interval = models.PositiveIntegerField(default=300)
+    sync_interval = models.PositiveIntegerField(
+        default=300, validators=[MinValueValidator(30), MaxValueValidator(7 * 86_400)]
+    )
     last_sync_at = models.DateTimeField(null=True, blank=True, editable=False)
+    is_syncing = models.BooleanField(default=False, editable=False)
     is_enabled = models.BooleanField(default=True)
     disabled_reason = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

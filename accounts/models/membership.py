@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.db import models, transaction
 
 from accounts.models.tenant import Tenant
 from accounts.models.user import User
+from accounts.scope import TenantQuerySet
 
 
 class Role(models.TextChoices):
@@ -22,15 +24,17 @@ class Role(models.TextChoices):
         return order.index(self) >= order.index(other)
 
 
-class MembershipManager(models.Manager["Membership"]):
+class MembershipQuerySet(TenantQuerySet["Membership"]):
     def add_user(
         self, tenant: Tenant, name: str, role: Role = Role.MEMBER, *, email: str = ""
     ) -> Membership:
-        """A new user known as `name` in the tenant; IntegrityError where the name is taken.
+        """A new user known as `name` in the tenant.
 
         Its login name carries the tenant, so that two tenants' alices are two people. It
-        has no usable password until one is set.
+        has no usable password until one is set. Raises IntegrityError where the name is
+        taken, ValidationError where it is no name (letters, digits and @.+-_).
         """
+        Membership._meta.get_field("name").clean(name, None)
         with transaction.atomic():
             user = User(username=f"{name}@{tenant.slug}", email=email)
             user.set_unusable_password()
@@ -43,11 +47,11 @@ class Membership(models.Model):
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
-    name = models.CharField(max_length=80)
+    name = models.CharField(max_length=80, validators=[UnicodeUsernameValidator()])
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = MembershipManager()
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         db_table = "memberships"
