@@ -1,0 +1,100 @@
+"""One recipient of one campaign, and what became of the message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import Q
+
+from campaigns.models.campaign import Campaign
+from campaigns.models.send_shift import SendShift
+from contacts.models import Contact
+
+if TYPE_CHECKING:
+    from accounts.caller import Caller
+
+
+class DeliveryState(models.TextChoices):
+    """What became of a recipient.
+
+        queued → sending → sent | failed | skipped | uncertain
+           ↑        └────→ deferred ─┐
+           └─────────────────────────┘
+
+    sent: accepted by the server. uncertain: the connection or the worker was lost before
+    the server's last reply was seen; never sent again by itself. skipped: not to be
+    written to, `reply` says why.
+    """
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    DEFERRED = "deferred"
+    SENT = "sent"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNCERTAIN = "uncertain"
+
+
+REMAINING = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.DEFERRED)
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def for_caller(self, caller: Caller) -> Self:
+        """The deliveries of the caller's tenant."""
+        return self.filter(campaign__tenant_id=caller.tenant.pk)
+
+    def remaining(self) -> Self:
+        """Those whose fate is open."""
+        return self.filter(state__in=REMAINING)
+
+
+class Delivery(models.Model):
+    """`reply` holds the server's last words, or ours where it said nothing.
+
+    `shift` is set exactly while the state is sending; `next_attempt_at` exactly while it is
+    deferred. `message_id` is that of the last attempt.
+    """
+
+    campaign = models.ForeignKey(
+        Campaign, on_delete=models.CASCADE, related_name="deliveries", db_index=False
+    )
+    contact = models.ForeignKey(
+        Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="deliveries"
+    )
+    email = models.CharField(max_length=320)
+    state = models.CharField(
+        max_length=9, choices=DeliveryState.choices, default=DeliveryState.QUEUED
+    )
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    shift = models.ForeignKey(
+        SendShift, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    message_id = models.CharField(max_length=255, blank=True)
+    reply = models.TextField(blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        db_table = "campaign_deliveries"
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "email"], name="one_delivery_a_recipient")
+        ]
+        # The first serves the counters, the claims and the lists alike.
+        indexes = [
+            models.Index(fields=["campaign", "state", "id"], name="delivery_by_state"),
+            models.Index(
+                fields=["campaign", "next_attempt_at"],
+                name="delivery_due",
+                condition=Q(next_attempt_at__isnull=False),
+            ),
+            models.Index(
+                fields=["shift"], name="delivery_in_hand", condition=Q(shift__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
