@@ -1,0 +1,320 @@
+"""The real Dovecot (2.3, Debian's dovecot-imapd) on loopback ports of its own.
+
+It runs from a generated configuration in a temporary folder, as root or as anybody else,
+keeps mail in Maildir and knows the users it is told.
+"""
+
+from __future__ import annotations
+
+import base64
+import grp
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from imap_tools import imap_utf7
+
+from mailhub.mail.host_guard import HostGuard
+from mailhub.mail.server import Encryption, PasswordLogin, Protocol, ServerSettings
+from tests.servers.certificates import make_certificate
+from tests.servers.processes import answers, free_port, wait_until
+
+# What Dovecot 2.3 announces after a login; leaving words out makes a poorer server of it.
+_CAPABILITIES = """
+    IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES
+    THREAD=REFS THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN
+    NAMESPACE UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES
+    WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW
+    SPECIAL-USE LITERAL+ NOTIFY
+"""
+
+_CONFIGURATION = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+instance_name = {name}
+log_path = {folder}/log
+protocols = imap
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{certificate}
+ssl_key = <{key}
+ssl_dh =
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+auth_failure_delay = 0
+mail_max_userip_connections = 100
+mail_location = maildir:~/Maildir
+maildir_very_dirty_syncs = no
+mail_fsync = never
+first_valid_uid = 1
+first_valid_gid = 1
+stats_writer_socket_path =
+default_process_limit = 200
+default_client_limit = 1000
+{identity}
+{capability}
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/mail/%u
+}}
+namespace inbox {{
+  inbox = yes
+  separator = .
+  mailbox Drafts {{
+    special_use = \\Drafts
+    auto = subscribe
+  }}
+  mailbox Sent {{
+    special_use = \\Sent
+    auto = subscribe
+  }}
+  mailbox Trash {{
+    special_use = \\Trash
+    auto = subscribe
+  }}
+  mailbox Junk {{
+    special_use = \\Junk
+    auto = subscribe
+  }}
+  mailbox Archive {{
+    special_use = \\Archive
+    auto = subscribe
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service imap-login {{
+  chroot =
+  service_count = 0
+  process_min_avail = 1
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+service imap {{
+  service_count = 100
+  process_min_avail = 1
+}}
+"""
+
+
+@dataclass(frozen=True)
+class DovecotUser:
+    """A user with an empty mailbox on a running server."""
+
+    server: DovecotServer
+    name: str
+    password: str
+
+    def settings(
+        self, encryption: Encryption = Encryption.TLS, **changes: object
+    ) -> ServerSettings:
+        """How to reach this user's mailbox; `changes` replace fields of the settings."""
+        return self.server.settings(self.name, self.password, encryption, **changes)
+
+    def deliver(self, raw: bytes, folder: str = "INBOX") -> None:
+        """Put a message into a folder, as a delivery agent does."""
+        self.server.deliver(self.name, raw, folder)
+
+
+class DovecotServer:
+    """One Dovecot. `port` speaks plain IMAP and STARTTLS, `tls_port` TLS from the start.
+
+    `without` are capabilities that it does not announce.
+    """
+
+    def __init__(self, *, without: tuple[str, ...] = ()) -> None:
+        executable = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if executable is None:
+            raise FileNotFoundError("dovecot is not installed (Debian: dovecot-imapd)")
+        self._executable = executable
+        self._without = without
+        self._process: subprocess.Popen[bytes] | None = None
+        self._delivered = itertools.count(1)
+        self.folder = Path(tempfile.mkdtemp(prefix="mailhub-dovecot-"))
+        self.folder.chmod(0o755)
+        self.port = free_port()
+        self.tls_port = free_port()
+        owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+        self._uid, self._gid = owner.pw_uid, owner.pw_gid
+        certificate, self._key = make_certificate(self.folder, "localhost")
+        self.ca_file = str(certificate)
+
+    def start(self) -> None:
+        """Start it and wait until it greets."""
+        for name in ("run", "state", "mail"):
+            (self.folder / name).mkdir(exist_ok=True, mode=0o755)
+        self._own(self.folder / "mail")
+        users = self.folder / "users"
+        users.touch(mode=0o644)
+        configuration = self.folder / "dovecot.conf"
+        configuration.write_text(self._configuration())
+        self._process = subprocess.Popen(
+            [self._executable, "-F", "-c", str(configuration)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        wait_until(self._is_up, "dovecot accepts connections")
+
+    def stop(self) -> None:
+        """End it and every process of its, and forget all mail."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add_user(self, name: str, password: str = "secret") -> DovecotUser:
+        """A user who can log in from now on."""
+        encoded = base64.b64encode(password.encode()).decode("ascii")
+        with (self.folder / "users").open("a", encoding="utf-8") as users:
+            users.write(f"{name}:{{PLAIN.b64}}{encoded}\n")
+        return DovecotUser(self, name, password)
+
+    def deliver(self, user: str, raw: bytes, folder: str = "INBOX") -> None:
+        """Put a message into a folder of a user, making the folder where it is missing."""
+        maildir = self.folder / "mail" / user / "Maildir"
+        if folder != "INBOX":
+            maildir /= "." + imap_utf7.utf7_encode(folder).decode("ascii")
+        if not (maildir / "new").is_dir():
+            for name in ("tmp", "new", "cur"):
+                (maildir / name).mkdir(parents=True, exist_ok=True)
+            if folder != "INBOX":
+                (maildir / "maildirfolder").touch()
+            self._own(self.folder / "mail" / user)
+        name = f"{next(self._delivered):010d}.{os.getpid()}.test"
+        waiting = maildir / "tmp" / name
+        waiting.write_bytes(raw)
+        self._own(waiting)
+        waiting.rename(maildir / "new" / name)
+
+    def settings(
+        self,
+        user: str,
+        password: str,
+        encryption: Encryption = Encryption.TLS,
+        **changes: object,
+    ) -> ServerSettings:
+        """How to log in as a user; `changes` replace fields of the settings."""
+        values: dict[str, object] = {
+            "protocol": Protocol.IMAP,
+            "host": "localhost",
+            "port": self.tls_port if encryption is Encryption.TLS else self.port,
+            "encryption": encryption,
+            "login": PasswordLogin(user, password),
+            "timeout": 10.0,
+            "guard": HostGuard.allowing(["127.0.0.0/8", "::1/128"]),
+            "ca_file": self.ca_file,
+        }
+        return ServerSettings(**(values | changes))  # type: ignore[arg-type]  # checked at run time
+
+    def _configuration(self) -> str:
+        capability = ""
+        if self._without:
+            kept = [word for word in _CAPABILITIES.split() if word not in self._without]
+            capability = f"imap_capability = {' '.join(kept)}"
+        identity = ""
+        if os.geteuid() != 0:
+            user, group = pwd.getpwuid(self._uid).pw_name, grp.getgrgid(self._gid).gr_name
+            identity = (
+                f"default_login_user = {user}\n"
+                f"default_internal_user = {user}\n"
+                f"default_internal_group = {group}"
+            )
+        return _CONFIGURATION.format(
+            folder=self.folder,
+            name=self.folder.name,
+            certificate=self.ca_file,
+            key=self._key,
+            identity=identity,
+            capability=capability,
+            uid=self._uid,
+            gid=self._gid,
+            port=self.port,
+            tls_port=self.tls_port,
+        )
+
+    def _is_up(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            log = self.folder / "log"
+            said = self._process.stderr.read().decode() if self._process.stderr else ""
+            told = log.read_text() if log.exists() else ""
+            raise RuntimeError(f"dovecot ended at once: {said}{told}")
+        return answers(self.port) and answers(self.tls_port)
+
+    def _own(self, path: Path) -> None:
+        if os.geteuid() != 0:
+            return
+        os.chown(path, self._uid, self._gid)
+        for inner in path.rglob("*") if path.is_dir() else ():
+            os.chown(inner, self._uid, self._gid)
+
+
+def _started(server: DovecotServer) -> Iterator[DovecotServer]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def _server_or_skip(*, without: tuple[str, ...] = ()) -> DovecotServer:
+    try:
+        return DovecotServer(without=without)
+    except FileNotFoundError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[DovecotServer]:
+    """A Dovecot of this test process's own."""
+    yield from _started(_server_or_skip())
+
+
+@pytest.fixture(scope="session")
+def plain_dovecot() -> Iterator[DovecotServer]:
+    """A Dovecot that offers no more than IMAP4rev1 and UIDPLUS."""
+    kept = {"IMAP4rev1", "UIDPLUS", "CHILDREN", "NAMESPACE", "IDLE", "LITERAL+"}
+    without = tuple(word for word in _CAPABILITIES.split() if word not in kept)
+    yield from _started(_server_or_skip(without=without))
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def dovecot_user(dovecot: DovecotServer) -> DovecotUser:
+    """A fresh user with an empty mailbox."""
+    return dovecot.add_user(f"user{next(_numbers)}@example.org", "geheim-ü")
+
+
+@pytest.fixture
+def plain_dovecot_user(plain_dovecot: DovecotServer) -> DovecotUser:
+    """A fresh user on the server without extensions."""
+    return plain_dovecot.add_user(f"user{next(_numbers)}@example.org", "geheim-ü")
