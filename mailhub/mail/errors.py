@@ -23,7 +23,12 @@ neither: the message may have been accepted, so it is never sent again by itself
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_LONGEST_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,23 @@ class Reply:
     code: int
     text: str
     enhanced: str = ""
+
+    @classmethod
+    def read(cls, code: int, lines: list[str]) -> Reply:
+        """A reply from the text of its lines without their codes.
+
+        The enhanced code is taken from the lines that begin with one (RFC 2034); control
+        characters and what is beyond 1,000 characters are left out.
+        """
+        enhanced = ""
+        words = []
+        for line in lines:
+            found = _ENHANCED.match(line)
+            if found is not None:
+                enhanced = enhanced or found[1]
+                line = line[found.end() :]  # noqa: PLW2901  the rest of the same line
+            words.append(_CONTROL.sub(" ", line).strip())
+        return cls(code, " ".join(filter(None, words))[:_LONGEST_TEXT], enhanced)
 
     @property
     def permanent(self) -> bool:

@@ -1,0 +1,212 @@
+"""The part of a transport that keeps a connection: when to open, retry and give up."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic
+
+from mailhub.mail.errors import DeliveryUncertain, MailError, Reply
+from mailhub.mail.transports.base import Envelope, Job, Key, Outcome, Result, Transport
+from mailhub.mail.transports.session import (
+    ConnectionLost,
+    Session,
+    after_verdict,
+    refused_before_content,
+)
+
+# Connections in a row that carried no message to a reply before a run gives up.
+_MOST_FRUITLESS = 5
+
+
+class ConnectedTransport(Transport):
+    """Keeps one `Session` open between sends.
+
+    A message whose content has not left is offered once more on a new connection where
+    the old one had been used before: servers close idle connections, and many answer 421
+    after so many messages. A message whose final dot has left is never offered again.
+    """
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        # Whether the connection has carried a message, or has lain idle.
+        self._used = False
+
+    @abstractmethod
+    def _connect(self) -> Session:
+        """A new connection, greeted and logged in. Raises MailError."""
+
+    def open(self) -> None:
+        if self._session is None:
+            self._session = self._connect()
+            self._used = False
+
+    def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.quit()
+
+    def drop(self) -> None:
+        """Close without a goodbye."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.abort()
+
+    def is_alive(self) -> bool:
+        """Whether there is a connection and the server has not closed it."""
+        return self._session is not None and self._session.is_alive()
+
+    def send(self, envelope: Envelope, content: bytes) -> Outcome:
+        [(_, outcome)] = list(self._run([Job(None, envelope, content)], None))
+        return outcome
+
+    def send_many(
+        self,
+        jobs: Iterable[Job[Key]],
+        *,
+        before_data: Callable[[Key], None] | None = None,
+    ) -> Iterator[tuple[Key, Outcome]]:
+        """See Transport.send_many.
+
+        The iterable is read one job ahead. MailError is raised only before the first
+        outcome; when a new connection cannot be made later, or five in a row carry
+        nothing, the rest of the jobs are deferred with the reason.
+        """
+        return self._run(jobs, before_data)
+
+    def _run(
+        self, jobs: Iterable[Job[Key]], before_data: Callable[[Key], None] | None
+    ) -> Iterator[tuple[Key, Outcome]]:
+        if self._session is not None:
+            self._used = True
+            if not self._session.is_alive():
+                self.drop()
+        run = _Run(self, before_data)
+        try:
+            yield from run.outcomes(iter(jobs))
+        except GeneratorExit:
+            # The caller stopped between two messages; the next one may be announced.
+            if run.announced:
+                self.drop()
+            raise
+        except BaseException:
+            self.drop()
+            raise
+
+    @property
+    def session(self) -> Session:
+        """The open connection; it is opened where there is none. Raises MailError."""
+        self.open()
+        assert self._session is not None
+        return self._session
+
+    @property
+    def used(self) -> bool:
+        """Whether a loss of the connection may be about its age and not the message."""
+        return self._used
+
+    def mark_used(self) -> None:
+        """The connection has carried a message to a reply."""
+        self._used = True
+
+
+class _Run(Generic[Key]):
+    """One run of messages over as many connections as it takes."""
+
+    def __init__(
+        self, transport: ConnectedTransport, before_data: Callable[[Key], None] | None
+    ) -> None:
+        self.announced = False
+        self._transport = transport
+        self._before_data = before_data
+        self._fruitless = 0
+        self._given_up: MailError | None = None
+
+    def outcomes(self, jobs: Iterator[Job[Key]]) -> Iterator[tuple[Key, Outcome]]:
+        first = True
+        job = next(jobs, None)
+        while job is not None:
+            following = next(jobs, None)
+            try:
+                outcome = self._send(job, following)
+            except MailError as error:
+                if first:
+                    raise
+                self._given_up = error
+                outcome = _deferred(error)
+            first = False
+            yield job.key, outcome
+            job = following
+
+    def _send(self, job: Job[Key], following: Job[Key] | None) -> Outcome:
+        if self._given_up is not None:
+            return _deferred(self._given_up)
+        while True:
+            session = self._transport.session
+            if not self.announced:
+                refusal = session.refusal(job.envelope, job.content)
+                if refusal is not None:
+                    return Outcome(Result.FAILED, error=refusal)
+            retry = self._transport.used
+            try:
+                outcome = self._offer(session, job, following)
+            except ConnectionLost as lost:
+                self._lose(lost)
+                if not retry or self._given_up is not None:
+                    return _deferred(lost.error, lost.reply)
+                continue
+            return outcome
+
+    def _offer(self, session: Session, job: Job[Key], following: Job[Key] | None) -> Outcome:
+        """One try. ConnectionLost from here means that the content has not left."""
+        if not self.announced:
+            session.announce(job.envelope, job.content)
+        self.announced = False
+        answers = session.answers()
+        if not answers.ready:
+            self._progress()
+            return refused_before_content(answers)
+        after = self._allowed(session, following)
+        if self._before_data is not None:
+            self._before_data(job.key)
+        announced = session.transfer(job.content, after)
+        try:
+            verdict = session.verdict()
+        except ConnectionLost as lost:
+            self._lose(lost)
+            error = DeliveryUncertain(
+                "The connection was lost after the message, before the server's answer."
+            )
+            error.__cause__ = lost
+            return Outcome(Result.UNCERTAIN, refused=answers.refused, error=error)
+        outcome = after_verdict(answers, verdict)
+        if verdict.code == 421 and outcome.error is not None:
+            self._lose(ConnectionLost(outcome.error, verdict))
+            return outcome
+        self.announced = announced
+        self._progress()
+        return outcome
+
+    def _allowed(
+        self, session: Session, following: Job[Key] | None
+    ) -> tuple[Envelope, bytes] | None:
+        if following is None:
+            return None
+        if session.refusal(following.envelope, following.content) is not None:
+            return None
+        return following.envelope, following.content
+
+    def _progress(self) -> None:
+        self._fruitless = 0
+        self._transport.mark_used()
+
+    def _lose(self, lost: ConnectionLost) -> None:
+        self.announced = False
+        self._transport.drop()
+        self._fruitless += 1
+        if self._fruitless >= _MOST_FRUITLESS:
+            self._given_up = lost.error
+
+
+def _deferred(error: MailError, reply: Reply | None = None) -> Outcome:
+    return Outcome(Result.DEFERRED, reply=reply, error=error)

@@ -1,0 +1,130 @@
+"""One connection's conversation about messages, without saying how it is carried.
+
+The real SMTP connection and its twin in memory are both a `Session`; what follows from
+the replies (retry on a new connection, sent, deferred, failed, uncertain) is decided once,
+in `ConnectedTransport`, for both.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from mailhub.mail.errors import (
+    CommandRefused,
+    InvalidMessage,
+    MailError,
+    MessageRefused,
+    RecipientRefused,
+    Reply,
+)
+from mailhub.mail.transports.base import Envelope, Outcome, Result
+
+
+class ConnectionLost(Exception):
+    """The connection can carry nothing more; `error` says why, in words for a person.
+
+    `reply` is the 421 with which the server closed it, where it said so.
+    """
+
+    def __init__(self, error: MailError, reply: Reply | None = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The replies before the content: to MAIL, to each RCPT, and to DATA.
+
+    `recipients` and `data` are empty where the server was not asked any more.
+    """
+
+    mail: Reply
+    recipients: tuple[tuple[str, Reply], ...] = ()
+    data: Reply | None = None
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The recipients that the server took."""
+        return tuple(address for address, reply in self.recipients if reply.code < 300)
+
+    @property
+    def refused(self) -> dict[str, Reply]:
+        """The recipients that it did not take."""
+        return {address: reply for address, reply in self.recipients if reply.code >= 300}
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server waits for the content of a message that somebody will get."""
+        return self.data is not None and self.data.code == 354 and bool(self.accepted)
+
+
+class Session(ABC):
+    """An open, logged-in connection. Each method may raise ConnectionLost."""
+
+    @abstractmethod
+    def refusal(self, envelope: Envelope, content: bytes) -> InvalidMessage | None:
+        """Why this message must not be offered to this server at all; None if it may."""
+
+    @abstractmethod
+    def announce(self, envelope: Envelope, content: bytes) -> None:
+        """Send MAIL, RCPT and DATA, as many of them as the server lets us send unasked."""
+
+    @abstractmethod
+    def answers(self) -> Answers:
+        """The replies to what was announced last."""
+
+    @abstractmethod
+    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> bool:
+        """Send the content and the final dot; True if `following` was announced with it.
+
+        Raises ConnectionLost where the final dot has certainly not left.
+        """
+
+    @abstractmethod
+    def verdict(self) -> Reply:
+        """The reply to the final dot. ConnectionLost from here means: uncertain."""
+
+    @abstractmethod
+    def is_alive(self) -> bool:
+        """Whether a connection that was left idle can still be used, as far as is known."""
+
+    @abstractmethod
+    def quit(self) -> None:
+        """Say goodbye and close; never raises."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Close at once; never raises."""
+
+
+def refused_before_content(answers: Answers) -> Outcome:
+    """The outcome of a message whose content the server did not want."""
+    if answers.mail.code >= 300:
+        refusal: MailError = CommandRefused("The server refused the sender.", answers.mail)
+        return _not_sent(refusal, answers.mail, {})
+    refused = answers.refused
+    if not answers.accepted:
+        # One recipient that may be taken later is worth another try.
+        replies = list(refused.values())
+        reply = next((each for each in replies if not each.permanent), replies[0])
+        what = "the recipient" if len(refused) == 1 else "all recipients"
+        return _not_sent(RecipientRefused(f"The server refused {what}.", reply), reply, refused)
+    reply = answers.data or answers.mail
+    return _not_sent(MessageRefused("The server refused the message.", reply), reply, refused)
+
+
+def after_verdict(answers: Answers, verdict: Reply) -> Outcome:
+    """The outcome of a message that the server has read to its end."""
+    if verdict.code < 300:
+        return Outcome(
+            Result.SENT, accepted=answers.accepted, refused=answers.refused, reply=verdict
+        )
+    error = MessageRefused("The server refused the message.", verdict)
+    return _not_sent(error, verdict, answers.refused)
+
+
+def _not_sent(error: MailError, reply: Reply, refused: dict[str, Reply]) -> Outcome:
+    result = Result.FAILED if reply.permanent else Result.DEFERRED
+    return Outcome(result, refused=refused, reply=reply, error=error)

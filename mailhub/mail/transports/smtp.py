@@ -1,0 +1,249 @@
+"""Sending over SMTP (RFC 5321) with PIPELINING, 8BITMIME, SIZE and SMTPUTF8."""
+
+from __future__ import annotations
+
+import re
+from email import message_from_bytes
+from email.policy import SMTP
+
+from mailhub.mail.addresses import encode_address
+from mailhub.mail.errors import (
+    CommandRefused,
+    InvalidMessage,
+    ProtocolViolation,
+    Reply,
+)
+from mailhub.mail.server import ServerSettings
+from mailhub.mail.transports.base import Envelope
+from mailhub.mail.transports.connected import ConnectedTransport
+from mailhub.mail.transports.session import Answers, ConnectionLost, Session
+from mailhub.mail.transports.smtp_login import log_in
+from mailhub.mail.transports.smtp_wire import SmtpWire, own_name
+
+__all__ = ["SmtpTransport", "prepare_content"]
+
+# Commands in one write: their replies must fit the network's buffers (RFC 2920 section 3.1).
+_GROUP = 200
+_GOODBYE_SECONDS = 1.0
+_BARE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+
+
+class SmtpTransport(ConnectedTransport):
+    """One kept-open connection to the server in `settings`.
+
+    `local_hostname` is our name in EHLO (this machine's full name where empty).
+    `verdict_timeout` is how long to wait for the reply to the final dot, in seconds, and
+    defaults to the settings' time-out; RFC 5321 section 4.5.3.2.6 suggests 600, and what
+    is cut off earlier is uncertain.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        local_hostname: str = "",
+        verdict_timeout: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self._local_hostname = local_hostname
+        self._verdict_timeout = verdict_timeout or settings.timeout
+
+    def __repr__(self) -> str:
+        return f"<SmtpTransport {self.settings.address}>"
+
+    def _connect(self) -> Session:
+        wire = SmtpWire(self.settings, self._local_hostname or own_name())
+        wire.dial()
+        try:
+            log_in(wire.ask, wire.esmtp_features.get("auth", "").split(), self.settings)
+        except ConnectionLost as lost:
+            wire.hang_up()
+            raise lost.error from lost
+        except BaseException:
+            wire.hang_up()
+            raise
+        return _SmtpSession(wire, self._verdict_timeout)
+
+
+class _SmtpSession(Session):
+    def __init__(self, wire: SmtpWire, verdict_timeout: float) -> None:
+        self._wire = wire
+        self._verdict_timeout = verdict_timeout
+        self._group = _GROUP if wire.has_extn("pipelining") else 1
+        self._envelope = Envelope("", ())
+        self._commands: list[str] = []
+        self._written = 0
+        # A transaction that was begun and not ended by a verdict must be reset.
+        self._begun = False
+        self._early_verdict: Reply | None = None
+
+    def refusal(self, envelope: Envelope, content: bytes) -> InvalidMessage | None:
+        try:
+            paths = _paths(envelope)
+        except InvalidMessage as error:
+            return error
+        if not envelope.recipients:
+            return InvalidMessage("A message needs at least one recipient.")
+        if not self._wire.has_extn("smtputf8") and _needs_smtputf8(paths, content):
+            return InvalidMessage("The server takes no addresses or headers beyond ASCII.")
+        limit = self._wire.esmtp_features.get("size", "")
+        if limit.isdigit() and 0 < int(limit) < len(content):
+            return InvalidMessage("The message is larger than the server takes.")
+        return None
+
+    def announce(self, envelope: Envelope, content: bytes) -> None:
+        self._wire.send(self._first_group(envelope, content))
+
+    def answers(self) -> Answers:
+        replies: list[Reply] = []
+        commands, reset = self._commands, self._commands[0] == "RSET"
+        for position in range(len(commands)):
+            if position == self._written:
+                if self._hopeless(replies[reset:]):
+                    break
+                self._wire.send(self._next_group())
+            replies.append(self._reply())
+        mail = replies[int(reset)]
+        recipients = tuple(zip(self._envelope.recipients, replies[int(reset) + 1 :], strict=False))
+        data = replies[-1] if len(replies) == len(commands) else None
+        answers = Answers(mail, recipients, data)
+        self._begun = mail.code < 300
+        if data is not None and data.code == 354 and not answers.ready:
+            # RFC 2920 section 3.1: an empty message, for nobody, ends the transaction.
+            self._wire.send(".\r\n")
+            self._reply()
+            self._begun = False
+        return answers
+
+    def _hopeless(self, replies: list[Reply]) -> bool:
+        """Whether the commands not yet sent can lead nowhere."""
+        if not replies or replies[0].code >= 300:
+            return bool(replies)
+        asked = replies[1:]
+        everybody = len(asked) == len(self._envelope.recipients)
+        return everybody and all(reply.code >= 300 for reply in asked)
+
+    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> bool:
+        if not self._wire.has_extn("8bitmime") and not content.isascii():
+            content = _seven_bit(content)
+        octets = prepare_content(content)
+        end = len(octets)
+        self._begun = False
+        announced = following is not None and self._group > 1
+        if announced and following is not None:
+            octets += self._first_group(*following)
+        sent, error = self._wire.write(octets)
+        if sent < end:
+            self._early_verdict = self._last_words()
+            if self._early_verdict is None:
+                raise ConnectionLost(self._wire.lost(error).error) from error
+        return announced
+
+    def _last_words(self) -> Reply | None:
+        """What a server that stopped reading said about it, if it is a refusal."""
+        try:
+            reply = self._wire.reply(_GOODBYE_SECONDS)
+        except ConnectionLost:
+            return None
+        finally:
+            self._wire.hang_up()
+        return reply if reply.code >= 400 and reply.code != 421 else None
+
+    def verdict(self) -> Reply:
+        early, self._early_verdict = self._early_verdict, None
+        if early is not None:
+            return early
+        reply = self._wire.reply(self._verdict_timeout)
+        if 300 <= reply.code < 400:
+            raise ConnectionLost(ProtocolViolation("The server asked for more after the end."))
+        return reply
+
+    def is_alive(self) -> bool:
+        return self._wire.is_alive()
+
+    def quit(self) -> None:
+        try:
+            self._wire.send("QUIT\r\n")
+            self._wire.reply(_GOODBYE_SECONDS)
+        except ConnectionLost:
+            pass  # there is nobody left to say goodbye to
+        finally:
+            self._wire.hang_up()
+
+    def abort(self) -> None:
+        self._wire.hang_up()
+
+    def _reply(self) -> Reply:
+        reply = self._wire.reply()
+        if reply.code == 421:
+            error = CommandRefused("The server closed the connection.", reply)
+            raise ConnectionLost(error, reply)
+        return reply
+
+    def _first_group(self, envelope: Envelope, content: bytes) -> bytes:
+        sender, *recipients = _paths(envelope)
+        self._envelope = envelope
+        self._commands = [
+            *(["RSET"] if self._begun else []),
+            f"MAIL FROM:<{sender}>{self._parameters([sender, *recipients], content)}",
+            *(f"RCPT TO:<{recipient}>" for recipient in recipients),
+            "DATA",
+        ]
+        self._written = 0
+        return self._next_group()
+
+    def _next_group(self) -> bytes:
+        group = self._commands[self._written : self._written + self._group]
+        self._written += len(group)
+        return "".join(f"{command}\r\n" for command in group).encode()
+
+    def _parameters(self, paths: list[str], content: bytes) -> str:
+        has_extension = self._wire.has_extn
+        parameters = ""
+        if has_extension("size"):
+            parameters += f" SIZE={len(content)}"
+        if not content.isascii() and has_extension("8bitmime"):
+            parameters += " BODY=8BITMIME"
+        if has_extension("smtputf8") and _needs_smtputf8(paths, content):
+            parameters += " SMTPUTF8"
+        return parameters
+
+
+def prepare_content(content: bytes) -> bytes:
+    """Content as it goes after DATA: CRLF line ends, dots doubled, the final dot.
+
+    RFC 5321 sections 2.3.8 and 4.5.2. No bare CR or LF is left, so nothing inside can be
+    read as the end of the message.
+    """
+    breaks = content.count(b"\r\n")
+    if content.count(b"\n") != breaks or content.count(b"\r") != breaks:
+        content = _BARE_BREAK.sub(b"\r\n", content)
+    if content.startswith(b"."):
+        content = b"." + content
+    content = content.replace(b"\n.", b"\n..")
+    if not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    return content + b".\r\n"
+
+
+def _paths(envelope: Envelope) -> list[str]:
+    """Sender (may be empty: the null path) and recipients in wire form."""
+    sender = encode_address(envelope.sender) if envelope.sender else ""
+    return [sender, *(encode_address(recipient) for recipient in envelope.recipients)]
+
+
+def _needs_smtputf8(paths: list[str], content: bytes) -> bool:
+    """RFC 6531: an address or a header field beyond ASCII."""
+    if not all(path.isascii() for path in paths):
+        return True
+    if content.isascii():
+        return False
+    end = _HEADER_END.search(content)
+    return not content[: end.start() if end else len(content)].isascii()
+
+
+def _seven_bit(content: bytes) -> bytes:
+    """The same message with its 8-bit parts encoded, for a server without 8BITMIME."""
+    return message_from_bytes(content).as_bytes(policy=SMTP.clone(cte_type="7bit"))

@@ -1,0 +1,218 @@
+"""The octets of SMTP: one connection, its replies, and how it is lost.
+
+A subclass of smtplib.SMTP for what it knows (EHLO, extensions, HELO for old servers) with
+its reading and writing replaced: a reply has a deadline and a size limit, whatever the
+server does, and every loss of the connection is a `ConnectionLost` that says why.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from functools import cache
+from time import monotonic
+from typing import Any
+
+from mailhub.mail.errors import (
+    CommandRefused,
+    ConnectionFailed,
+    EncryptionRefused,
+    MailError,
+    ProtocolViolation,
+    Reply,
+    ServerTimeout,
+)
+from mailhub.mail.server import Encryption, ServerSettings
+from mailhub.mail.transports.session import ConnectionLost
+
+_LONGEST_REPLY = 65_536
+_CHUNK = 262_144
+
+
+@cache
+def own_name() -> str:
+    """How this machine names itself in EHLO: its full name, or an address literal."""
+    name = socket.getfqdn()
+    return name if "." in name and name.isascii() else "[127.0.0.1]"
+
+
+class SmtpWire(smtplib.SMTP):
+    """One TCP or TLS connection to an SMTP server."""
+
+    def __init__(self, settings: ServerSettings, local_hostname: str) -> None:
+        super().__init__(local_hostname=local_hostname, timeout=settings.timeout)
+        self._settings = settings
+        self._incoming = bytearray()
+        self._seconds = settings.timeout
+
+    def dial(self) -> None:
+        """Connect, protect the connection as the settings ask, and say EHLO.
+
+        Raises MailError; nothing is left open then.
+        """
+        try:
+            self._dial()
+        except ConnectionLost as lost:
+            self.hang_up()
+            raise lost.error from lost
+        except BaseException:
+            self.hang_up()
+            raise
+
+    def _dial(self) -> None:
+        settings = self._settings
+        try:
+            self.sock = settings.guard.connect(settings.host, settings.port, settings.timeout)
+        except TimeoutError as error:
+            raise ServerTimeout(f"{settings.address} did not answer in time.") from error
+        except (OSError, OverflowError) as error:
+            raise ConnectionFailed(f"{settings.address} could not be reached.") from error
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if settings.encryption is Encryption.TLS:
+            self._encrypt()
+        self._expect(220, self.reply(), "greeted us with a refusal")
+        self._say_hello()
+        if settings.encryption is Encryption.STARTTLS:
+            self._start_tls()
+            self._say_hello()
+
+    def _say_hello(self) -> None:
+        self.ehlo_resp = self.helo_resp = None
+        code, _ = self.ehlo()
+        if not 200 <= code < 300:
+            self.does_esmtp = False
+            self._expect(250, self.ask(f"HELO {self.local_hostname}"), "refused HELO")
+
+    def _start_tls(self) -> None:
+        if not self.has_extn("starttls"):
+            raise EncryptionRefused(f"{self._settings.address} does not offer STARTTLS.")
+        self._expect(220, self.ask("STARTTLS"), "refused STARTTLS")
+        if self._incoming:
+            # Whatever came before the handshake could be anybody's (CVE-2011-0411).
+            raise ProtocolViolation(f"{self._settings.address} spoke before encryption began.")
+        self._encrypt()
+        self.esmtp_features = {}
+        self.does_esmtp = False
+
+    def _encrypt(self) -> None:
+        settings = self._settings
+        assert self.sock is not None
+        try:
+            context = settings.tls_context()
+            self.sock = context.wrap_socket(self.sock, server_hostname=settings.host)
+        except ssl.SSLCertVerificationError as error:
+            raise EncryptionRefused(
+                f"The certificate of {settings.address} could not be verified: "
+                f"{error.verify_message}."
+            ) from error
+        except TimeoutError as error:
+            raise ServerTimeout(f"{settings.address} did not answer in time.") from error
+        except (OSError, ValueError) as error:
+            raise ConnectionFailed(f"No encryption with {settings.address}.") from error
+
+    def _expect(self, code: int, reply: Reply, deed: str) -> None:
+        if reply.code != code:
+            raise CommandRefused(f"{self._settings.address} {deed}.", reply)
+
+    def ask(self, command: str) -> Reply:
+        """Send one command and wait for its reply."""
+        self.putcmd(command)
+        return self.reply()
+
+    def reply(self, seconds: float | None = None) -> Reply:
+        """The next reply, whatever its code; 421 too. Raises ConnectionLost."""
+        self._seconds = self._settings.timeout if seconds is None else seconds
+        code, text = self.getreply()
+        return Reply.read(code, text.decode("utf-8", "replace").split("\n"))
+
+    def send(self, s: Any) -> None:
+        """smtplib's way out for commands; all or ConnectionLost."""
+        octets = s.encode("utf-8") if isinstance(s, str) else bytes(s)
+        sent, error = self.write(octets)
+        if sent < len(octets):
+            raise self.lost(error) from error
+
+    def write(self, octets: bytes) -> tuple[int, OSError | None]:
+        """Send; (how many octets went to the network, what stopped them).
+
+        Each piece may take the settings' time-out. Octets not counted have certainly not
+        been read by the server as a whole command.
+        """
+        if self.sock is None:
+            return 0, OSError("not connected")
+        view = memoryview(octets)
+        sent = 0
+        try:
+            self.sock.settimeout(self._settings.timeout)
+            while sent < len(view):
+                sent += self.sock.send(view[sent : sent + _CHUNK])
+        except OSError as error:
+            return sent, error
+        return sent, None
+
+    def getreply(self) -> tuple[int, bytes]:
+        """smtplib's way in: (code, the lines without their codes, joined by LF)."""
+        deadline = monotonic() + self._seconds
+        lines: list[bytes] = []
+        total = 0
+        while True:
+            line = self._line(deadline)
+            total += len(line)
+            code = line[:3]
+            if not code.isdigit() or not b"200" <= code <= b"599" or total > _LONGEST_REPLY:
+                error = ProtocolViolation(
+                    f"{self._settings.address} gave an answer that is not SMTP."
+                )
+                raise ConnectionLost(error)
+            lines.append(line[4:].strip())
+            if line[3:4] != b"-":
+                return int(code), b"\n".join(lines)
+
+    def _line(self, deadline: float) -> bytes:
+        searched = 0
+        while (end := self._incoming.find(b"\n", searched)) < 0:
+            searched = len(self._incoming)
+            if searched > _LONGEST_REPLY or self.sock is None:
+                raise self.lost(None)
+            try:
+                self.sock.settimeout(max(deadline - monotonic(), 0.001))
+                received = self.sock.recv(65_536)
+            except OSError as error:
+                raise self.lost(error) from error
+            if not received:
+                raise self.lost(None)
+            self._incoming += received
+        line = bytes(self._incoming[:end])
+        del self._incoming[: end + 1]
+        return line
+
+    def is_alive(self) -> bool:
+        """Whether nothing has come in: a server that closes says 421, or ends the stream."""
+        if self.sock is None or self._incoming:
+            return False
+        try:
+            self.sock.settimeout(0)
+            received = self.sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            return False
+        del received
+        return False
+
+    def hang_up(self) -> None:
+        """Close without a word; never raises."""
+        sock, self.sock = self.sock, None
+        if sock is not None:
+            try:
+                sock.close()
+            except OSError:  # the connection is gone either way
+                return
+
+    def lost(self, error: OSError | None) -> ConnectionLost:
+        address = self._settings.address
+        why: MailError = ConnectionFailed(f"The connection to {address} was lost.")
+        if isinstance(error, TimeoutError):
+            why = ServerTimeout(f"{address} did not answer in time.")
+        return ConnectionLost(why)
