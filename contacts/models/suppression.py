@@ -1,0 +1,64 @@
+"""An address that no campaign of the tenant may write to, whatever a list says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Tenant
+from accounts.scope import TenantOwned, TenantQuerySet
+
+
+class SuppressionReason(models.TextChoices):
+    """Why an address is suppressed."""
+
+    MANUAL = "manual"
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+
+
+class SuppressionQuerySet(TenantQuerySet["Suppression"]):
+    def suppress(
+        self,
+        tenant: Tenant,
+        emails: Iterable[str],
+        reason: SuppressionReason = SuppressionReason.MANUAL,
+    ) -> None:
+        """Suppress these addresses (normalised); one that already is keeps its reason."""
+        now = timezone.now()
+        rows = [
+            Suppression(tenant=tenant, email=email, reason=reason, created_at=now)
+            for email in sorted(set(emails))
+        ]
+        self.bulk_create(rows, ignore_conflicts=True, batch_size=200)
+
+
+class Suppression(TenantOwned):
+    """`email` is stored as `contacts.addresses.normalise_email` gives it."""
+
+    id = models.BigAutoField(primary_key=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+", db_index=False)
+    email = models.EmailField(max_length=254)
+    reason = models.CharField(
+        max_length=12, choices=SuppressionReason.choices, default=SuppressionReason.MANUAL
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = SuppressionQuerySet.as_manager()
+
+    class Meta:
+        db_table = "suppressions"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "email"],
+                opclasses=("uuid_ops", "varchar_pattern_ops"),
+                name="suppression_email_in_tenant",
+            )
+        ]
+        indexes = [models.Index(fields=["tenant", "id"], name="suppression_newest")]
+
+    def __str__(self) -> str:
+        return self.email
