@@ -29,4 +29,5 @@ pytest_plugins = [
     "tests.servers.postgresql",
     "tests.servers.redis",
     "tests.servers.site",
+    "tests.servers.smtp",
 ]

@@ -21,6 +21,18 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 # NAT64 and 6to4 carry an IPv4 address inside an IPv6 one (RFC 6052, RFC 3056).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
+# What `is_global` lets through in some versions of Python, and must not be reached.
+_REFUSED: tuple[IPNetwork, ...] = (
+    ipaddress.IPv4Network("168.63.129.16/32"),  # the platform service of a large cloud
+    ipaddress.IPv4Network("192.0.0.0/24"),  # IETF assignments; metadata of another cloud
+    ipaddress.IPv4Network("192.88.99.0/24"),  # 6to4 relays, RFC 7526
+    ipaddress.IPv6Network("::/96"),  # IPv4-compatible addresses, RFC 4291 section 2.5.5.1
+    ipaddress.IPv6Network("64:ff9b:1::/48"),  # NAT64 for local use, RFC 8215
+    ipaddress.IPv6Network("fec0::/10"),  # site-local addresses, RFC 3879
+)
+# A name with more addresses than this is no mail server's.
+_MOST_TRIED = 8
+
 
 @dataclass(frozen=True, slots=True)
 class HostGuard:
@@ -41,12 +53,10 @@ class HostGuard:
         inner = _embedded_ipv4(address)
         if inner is not None:
             return self.permits(inner)
-        if any(
-            address in network
-            for network in self.allowed_networks
-            if network.version == address.version
-        ):
+        if _within(address, self.allowed_networks):
             return True
+        if _within(address, _REFUSED):
+            return False
         return address.is_global and not address.is_multicast
 
     def resolve(self, host: str, port: int) -> list[str]:
@@ -57,7 +67,8 @@ class HostGuard:
         """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as error:
+        except (socket.gaierror, ValueError) as error:
+            # A ValueError is a NUL character or a label that cannot be encoded.
             raise HostNotFound(f"The host {host} could not be found.") from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         for text in addresses:
@@ -71,12 +82,16 @@ class HostGuard:
         Raises HostNotFound, HostNotAllowed, or the last OSError of the addresses tried.
         """
         failure: OSError | None = None
-        for address in self.resolve(host, port):
+        for address in self.resolve(host, port)[:_MOST_TRIED]:
             try:
                 return socket.create_connection((address, port), timeout)
             except OSError as error:
                 failure = error
         raise failure or OSError(f"no address for {host}")
+
+
+def _within(address: IPAddress, networks: tuple[IPNetwork, ...]) -> bool:
+    return any(address in network for network in networks if network.version == address.version)
 
 
 def _embedded_ipv4(address: IPAddress) -> ipaddress.IPv4Address | None:

@@ -175,7 +175,7 @@ class SmtpReceiver:
         self.stop()
 
 
-class _Conversation(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
+class _Conversation(SMTP):
     """One connection."""
 
     command_size_limit = 2048
@@ -213,7 +213,7 @@ class _Conversation(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
     def close_now(self) -> None:
         """End the connection without a word."""
         for transport in (self.transport, self._original_transport):
-            if transport is not None:
+            if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
 
     async def push(self, status: Any) -> None:
@@ -263,6 +263,7 @@ class _Conversation(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
     async def smtp_MAIL(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
         self._note(f"MAIL {arg}")
         login_needed = bool(self.receiver.users or self.receiver.tokens)
+        assert self.session is not None
         if login_needed and not self.session.authenticated:
             await self.push("530 5.7.0 Authentication required")
         elif not await self.scripted(Step.MAIL, _address(arg)):
@@ -275,6 +276,7 @@ class _Conversation(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
         self._note("DATA")
+        assert self.envelope is not None
         if not self.envelope.rcpt_tos or not await self.scripted(Step.DATA):
             await super().smtp_DATA(arg)
 
