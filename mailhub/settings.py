@@ -124,6 +124,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "mailhub.api.requests.RequestLogMiddleware",
     "mailhub.api.requests.BodyLimitMiddleware",
+    "mailhub.api.requests.NulGuardMiddleware",
     "mailhub.api.requests.TrailingSlashMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -188,6 +189,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "accounts/locked_out.html"
 AXES_VERBOSE = False
 
 # The API
@@ -200,7 +202,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.CallerMayAct"],
     "DEFAULT_THROTTLE_CLASSES": ["accounts.rate_limit.CallerThrottle"],
     "DEFAULT_PAGINATION_CLASS": "mailhub.api.pagination.KeysetPagination",
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["mailhub.api.parsing.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
@@ -247,6 +249,25 @@ MAILHUB_ALLOWED_NETWORKS: list[str] = env.list("MAILHUB_ALLOWED_NETWORKS", defau
 MAILHUB_ALLOW_PLAINTEXT = env.bool("MAILHUB_ALLOW_PLAINTEXT", False)
 MAILHUB_CA_FILE = env.str("MAILHUB_CA_FILE", default="") or None
 MAILHUB_MAIL_TIMEOUT = env.float("MAILHUB_MAIL_TIMEOUT", 30.0)
+
+# The installation's own mail server, for who names none
+
+SMTP_SERVER = env.str("SMTP_SERVER", default="")
+SMTP_PORT = env.int("SMTP_PORT", 587)
+SMTP_USERNAME = env.str("SMTP_USERNAME", default="")
+SMTP_PASSWORD = env.str("SMTP_PASSWORD", default="")
+SMTP_ENCRYPTION = env.str("SMTP_ENCRYPTION", "tls" if SMTP_PORT == 465 else "starttls")
+
+# Campaigns
+
+MAILHUB_CAMPAIGN_CONNECTIONS = env.int("MAILHUB_CAMPAIGN_CONNECTIONS", 4)
+MAILHUB_SHIFT_SECONDS = env.float("MAILHUB_SHIFT_SECONDS", 45.0)
+MAILHUB_LEASE_SECONDS = env.float("MAILHUB_LEASE_SECONDS", 12.0)
+MAILHUB_LOST_MACHINE_SECONDS = env.float("MAILHUB_LOST_MACHINE_SECONDS", 600.0)
+MAILHUB_SEND_ATTEMPTS = env.int("MAILHUB_SEND_ATTEMPTS", 10)
+MAILHUB_FIRST_RETRY_SECONDS = env.float("MAILHUB_FIRST_RETRY_SECONDS", 5.0)
+MAILHUB_LONGEST_RETRY_SECONDS = env.float("MAILHUB_LONGEST_RETRY_SECONDS", 3600.0)
+MAILHUB_UNREACHABLE_SECONDS = env.float("MAILHUB_UNREACHABLE_SECONDS", 3600.0)
 
 # Queue, cache
 

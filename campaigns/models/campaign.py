@@ -43,7 +43,7 @@ OVER = (CampaignStatus.COMPLETED, CampaignStatus.FAILED, CampaignStatus.CANCELLE
 
 
 class CampaignSender(models.TextChoices):
-    """Whose server it goes by: an email account's, one named for this run, or the installation's."""
+    """Whose server it goes by: an email account's, one named for it, or the installation's."""
 
     ACCOUNT = "account"
     SERVER = "server"
