@@ -26,6 +26,7 @@ if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 pytest_plugins = [
     "tests.people",
     "tests.servers.chromium",
+    "tests.servers.dovecot",
     "tests.servers.postgresql",
     "tests.servers.redis",
     "tests.servers.site",
