@@ -69,7 +69,12 @@ class Delivery(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     shift = models.ForeignKey(
-        SendShift, on_delete=models.RESTRICT, null=True, blank=True, related_name="+", db_index=False
+        SendShift,
+        on_delete=models.RESTRICT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
     )
     message_id = models.CharField(max_length=255, blank=True)
     reply = models.TextField(blank=True)

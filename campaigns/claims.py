@@ -1,0 +1,73 @@
+"""Claim, then work: rows pass into a shift's hand by a conditional UPDATE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState, SendShift
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery in this worker's hand. `attempt` counts from 1."""
+
+    pk: int
+    email: str
+    contact: int | None
+    attempt: int
+
+
+def claim(shift: SendShift, size: int) -> list[Claimed]:
+    """Take up to `size` deliveries that are due; none of a campaign that is not in progress."""
+    with transaction.atomic():
+        if not Campaign.objects.filter(
+            pk=shift.campaign_id, status=CampaignStatus.IN_PROGRESS
+        ).exists():
+            return []
+        rows = _take(queued(shift.campaign_id).order_by("pk"), size)
+        if len(rows) < size:
+            rows += _take(due(shift.campaign_id).order_by("next_attempt_at"), size - len(rows))
+        Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(
+            state=DeliveryState.SENDING, shift=shift, next_attempt_at=None
+        )
+    return rows
+
+
+def release(shift: SendShift, deliveries: Iterable[int]) -> None:
+    """Put back what was not offered to the server."""
+    Delivery.objects.filter(
+        pk__in=list(deliveries), shift=shift, state=DeliveryState.SENDING
+    ).update(state=DeliveryState.QUEUED, shift=None)
+
+
+def queued(campaign: int) -> QuerySet[Delivery]:
+    """The deliveries that wait for their first attempt or were put back."""
+    return Delivery.objects.filter(campaign_id=campaign, state=DeliveryState.QUEUED)
+
+
+def due(campaign: int) -> QuerySet[Delivery]:
+    """The deferred ones whose next attempt is due."""
+    return Delivery.objects.filter(
+        campaign_id=campaign, state=DeliveryState.DEFERRED, next_attempt_at__lte=timezone.now()
+    )
+
+
+def has_work(campaign: int) -> bool:
+    """Whether a worker would find something to send now."""
+    return queued(campaign).exists() or due(campaign).exists()
+
+
+def _take(rows: QuerySet[Delivery], size: int) -> list[Claimed]:
+    """Lock rows that nobody else is taking; SQLite lets one writer in at a time anyway."""
+    locked = rows.select_for_update(skip_locked=True, of=("self",))
+    return [
+        Claimed(pk, email, contact, attempts + 1)
+        for pk, email, contact, attempts in locked.values_list(
+            "pk", "email", "contact_id", "attempts"
+        )[:size]
+    ]

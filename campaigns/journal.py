@@ -1,0 +1,167 @@
+"""What a worker did, written down before it matters: an append-only file a shift.
+
+The database learns outcomes in batches; a worker that is killed in between leaves its
+journal, from which another settles the rows in its hand (`campaigns.settling`). Two
+events a message, each one write of one line:
+
+    D <delivery> <attempt>            its content is about to leave
+    R <delivery> <outcome as JSON>    what became of it
+
+A delivery in hand without a line was never offered; with D alone nobody knows what the
+server did with it. The system keeps what was written when a process is killed; a machine
+that loses its power may lose the end of it.
+
+The file is cut into generations, so that it stays small however long the shift: one is
+deleted when the outcome of every delivery begun in it is in the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from django.conf import settings
+
+from campaigns.models import DeliveryState
+from campaigns.outcomes import Finished
+
+_GENERATION_BYTES = 1 << 20
+
+
+def journal_folder() -> Path:
+    """Where this machine's journals lie."""
+    folder = Path(settings.MAILHUB_DATA_DIR) / "journal"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+class Journal:
+    """One shift's events; to be written from any thread."""
+
+    def __init__(self, name: str, *, generation_bytes: int = _GENERATION_BYTES) -> None:
+        self.name = name
+        self._folder = journal_folder()
+        self._limit = generation_bytes
+        self._lock = Lock()
+        self._open_in: dict[int, int] = {}
+        self._generation = 0
+        self._counts: dict[int, int] = {}
+        self._files: dict[int, int] = {}
+        self._size = 0
+        self._begin_generation()
+
+    def started(self, delivery: int, attempt: int) -> None:
+        """The first octet of its content leaves now."""
+        with self._lock:
+            if self._size > self._limit:
+                self._begin_generation()
+            self._write(b"D %d %d\n" % (delivery, attempt))
+            self._open_in[delivery] = self._generation
+            self._counts[self._generation] += 1
+
+    def ended(self, finished: Finished) -> None:
+        """What became of it."""
+        words = json.dumps([finished.attempt, finished.state, finished.reply, finished.message_id])
+        line = b"R %d %s\n" % (finished.delivery, words.encode())
+        with self._lock:
+            self._write(line)
+
+    def has_started(self, delivery: int) -> bool:
+        """Whether its content may have left, and its outcome is not in the database."""
+        return delivery in self._open_in
+
+    def forget(self, deliveries: Iterable[int]) -> None:
+        """These outcomes are in the database."""
+        with self._lock:
+            for delivery in deliveries:
+                generation = self._open_in.pop(delivery, None)
+                if generation is not None:
+                    self._counts[generation] -= 1
+            for generation in [each for each in self._counts if each != self._generation]:
+                if not self._counts[generation]:
+                    self._remove(generation)
+
+    def close(self) -> None:
+        """Close the files, and keep them."""
+        with self._lock:
+            for file in self._files.values():
+                os.close(file)
+            self._files.clear()
+
+    def _begin_generation(self) -> None:
+        self._generation += 1
+        path = self._folder / f"{self.name}.{self._generation}"
+        self._files[self._generation] = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        self._counts[self._generation] = 0
+        self._size = 0
+
+    def _write(self, line: bytes) -> None:
+        written = os.write(self._files[self._generation], line)
+        if written != len(line):
+            raise OSError("the journal could not be written whole: the disk is full")
+        self._size += written
+
+    def _remove(self, generation: int) -> None:
+        os.close(self._files.pop(generation))
+        del self._counts[generation]
+        (self._folder / f"{self.name}.{generation}").unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_journal(name: str) -> dict[tuple[int, int], Finished | None] | None:
+    """By delivery and attempt: what became of each one begun, None where that is not known.
+
+    None in place of all where this machine has no such journal.
+    """
+    paths = _generations(name)
+    if not paths:
+        return None
+    events: dict[tuple[int, int], Finished | None] = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            # What follows the last line end was being written at the end.
+            for line in path.read_bytes().split(b"\n")[:-1]:
+                _read_line(line, events)
+    return events
+
+
+def remove_journal(name: str) -> None:
+    """Delete the journal; all that it says is in the database."""
+    for path in _generations(name):
+        path.unlink(missing_ok=True)
+
+
+def _generations(name: str) -> list[Path]:
+    paths = journal_folder().glob(f"{name}.*")
+    return sorted(paths, key=lambda path: int(path.suffix[1:]))
+
+
+def _read_line(line: bytes, events: dict[tuple[int, int], Finished | None]) -> None:
+    """A line that a power cut has torn is passed over."""
+    kind, _, rest = line.partition(b" ")
+    number, _, words = rest.partition(b" ")
+    with contextlib.suppress(ValueError):
+        if kind == b"D":
+            events[int(number), int(words)] = None
+        elif kind == b"R":
+            attempt, state, reply, message_id = json.loads(words)
+            finished = Finished(int(number), attempt, DeliveryState(state), reply, message_id)
+            events[finished.delivery, attempt] = finished
