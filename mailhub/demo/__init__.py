@@ -1,0 +1,1 @@
+"""The demonstration: mailhub doing its main job on a sandbox mail server."""

@@ -1,0 +1,57 @@
+"""Who gets the demonstration's campaign: 200 people from a list of names, always the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+from itertools import islice, product
+
+_FIRST = [
+    "Ada",
+    "Bruno",
+    "Chloé",
+    "Dimitri",
+    "Élodie",
+    "Farid",
+    "Grace",
+    "Håkon",
+    "Ines",
+    "Jürgen",
+    "Keiko",
+    "Łukasz",
+    "Maria",
+    "Noor",
+    "Oskar",
+    "Priya",
+    "Quentin",
+    "Rosa",
+    "Søren",
+    "Tomás",
+]
+_LAST = [
+    "Abe",
+    "Brandt",
+    "Costa",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "Gupta",
+    "Haddad",
+    "Ito",
+    "Jansen",
+]
+_COMPANIES = ["Northwind", "Bluefin", "Cedar", "Larkspur", "Juniper"]
+_CITIES = ["Lisbon", "Kyoto", "Tromsø", "Kraków", "Lyon", "Nairobi", "Montréal"]
+_PLAIN = str.maketrans("éÉåüłŁøáó", "eEaulLoao")
+
+
+def contacts_csv(count: int) -> bytes:
+    """A CSV of `count` people: email, first_name, last_name, company, city."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(["email", "first_name", "last_name", "company", "city"])
+    for number, (last, first) in enumerate(islice(product(_LAST, _FIRST), count)):
+        address = f"{first}.{last}@example.com".translate(_PLAIN).lower()
+        company, city = _COMPANIES[number % len(_COMPANIES)], _CITIES[number % len(_CITIES)]
+        rows.writerow([address, first, last, company, city])
+    return text.getvalue().encode()
