@@ -90,8 +90,8 @@ def encode_address(address: str) -> str:
 class Address:
     """A person's display name (may be empty) and address, checked when made.
 
-    `address` is stored in its wire form, with the domain in A-labels. Raises
-    InvalidMessage.
+    `name` is stored without blanks around it, `address` in its wire form, with the domain
+    in A-labels. Raises InvalidMessage.
     """
 
     name: str
@@ -100,6 +100,7 @@ class Address:
     def __post_init__(self) -> None:
         if self.name:
             refuse_breaks("The name of an address", self.name)
+            object.__setattr__(self, "name", self.name.strip())
         object.__setattr__(self, "address", encode_address(self.address))
 
     @property

@@ -26,7 +26,7 @@ _WORD_OCTETS = 45
 
 _NAME = re.compile(r"[!-9;-~]{1,76}")
 _PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
-_MESSAGE_ID = re.compile(r"<[^<>\s@]+@[^<>\s@]+>")
+_MESSAGE_ID = re.compile(r"<[!-;=?A-~]+@[!-;=?A-~]+>")
 
 # Fields that this library writes itself, or that only servers and signers may add.
 RESERVED_NAMES = frozenset(
@@ -75,7 +75,7 @@ def check_header_name(name: str) -> str:
 
 def check_message_id(value: str) -> str:
     """A message id with its angle brackets, RFC 5322 section 3.6.4; raises InvalidMessage."""
-    if not value.isascii() or not _MESSAGE_ID.fullmatch(value) or len(value) > _LONGEST_LINE - 20:
+    if len(value) > _LONGEST_LINE - 20 or not _MESSAGE_ID.fullmatch(value):
         raise InvalidMessage("A message id is not of the form <left@right>.")
     return value
 
