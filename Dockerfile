@@ -16,7 +16,6 @@ RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin mail
 USER mailhub
 VOLUME /data
 EXPOSE 8000
-# Longer than `serve --patience`: background tasks are finished, not killed.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "manage.py"]
 CMD ["serve", "--host", "0.0.0.0"]

@@ -84,8 +84,8 @@ def test_a_service_that_dies_is_started_again(started: RunningSite) -> None:
     os.kill(master_of(started, "gunicorn"), signal.SIGKILL)
     os.kill(master_of(started, "qcluster"), signal.SIGKILL)
 
-    for command in ("gunicorn", "qcluster"):
-        wait_until(lambda name=command: master_of(started, name) not in {0, *before}, "it runs")
+    wait_until(lambda: master_of(started, "gunicorn") not in {0, *before}, "gunicorn runs")
+    wait_until(lambda: master_of(started, "qcluster") not in {0, *before}, "the cluster runs")
     assert "web ended unexpectedly (killed by SIGKILL); starting it again in 1 s" in started.said()
     wait_until(lambda: is_up(started), "the site answers")
     assert still_alive(before) == [started.pid], "what the dead ones left behind is gone"
