@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from campaigns.engine.shifts import ask_for_shifts
 from campaigns.models import (
     ACTIVE,
     REMAINING,
@@ -23,7 +24,6 @@ from campaigns.models import (
     DeliveryState,
     SendShift,
 )
-from campaigns.shifts import ask_for_shifts
 from mailhub.encryption import Sealed
 from mailhub.errors import Conflict
 
@@ -117,14 +117,7 @@ def note_trouble(campaign: Campaign, words: str, *, is_final: bool) -> None:
     patience = timedelta(seconds=settings.MAILHUB_UNREACHABLE_SECONDS)
     if not is_final and now - since < patience:
         pause = min(max(_RETRY_FIRST, (now - since) / 2), _RETRY_LONGEST)
-        _move(
-            campaign,
-            ACTIVE,
-            CampaignStatus(campaign.status),
-            last_error=words,
-            trouble_since=since,
-            retry_at=now + pause,
-        )
+        _update(campaign, ACTIVE, last_error=words, trouble_since=since, retry_at=now + pause)
     elif Delivery.objects.filter(campaign=campaign, state=DeliveryState.SENT).exists():
         _move(campaign, ACTIVE, CampaignStatus.PAUSED, last_error=words)
     else:
@@ -134,7 +127,7 @@ def note_trouble(campaign: Campaign, words: str, *, is_final: bool) -> None:
 def forget_trouble(campaign: Campaign) -> None:
     """The server takes messages again."""
     if campaign.trouble_since is not None:
-        _move(campaign, ACTIVE, CampaignStatus(campaign.status), **_NO_TROUBLE)
+        _update(campaign, ACTIVE, **_NO_TROUBLE)
 
 
 def fail(campaign: Campaign, words: str) -> None:
@@ -176,8 +169,12 @@ def _change(
 def _move(
     campaign: Campaign, allowed: Sequence[CampaignStatus], status: CampaignStatus, **fields: Any
 ) -> bool:
+    return _update(campaign, allowed, status=status, **fields)
+
+
+def _update(campaign: Campaign, allowed: Sequence[CampaignStatus], **fields: Any) -> bool:
     """Change the row where its status allows it, and this object with it."""
-    values = {"status": status, "updated_at": timezone.now(), **fields}
+    values = {"updated_at": timezone.now(), **fields}
     moved = Campaign.objects.filter(pk=campaign.pk, status__in=allowed).update(**values)
     if moved:
         for name, value in values.items():

@@ -1,7 +1,7 @@
 """One worker's turn at a campaign: asked for, taken by a process, gone when it is over.
 
 The row is the lease on every delivery that names it. `process` says which process took
-it (see campaigns.processes) and `renewed_at` when that process was last heard of, both
+it (see campaigns.engine.processes) and `renewed_at` when that process was last heard of, both
 empty while the turn waits in the queue. Who finds the process gone settles what it left.
 """
 

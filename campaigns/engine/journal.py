@@ -1,7 +1,7 @@
 """What a worker did, written down before it matters: an append-only file a shift.
 
 The database learns outcomes in batches; a worker that is killed in between leaves its
-journal, from which another settles the rows in its hand (`campaigns.settling`). Two
+journal, from which another settles the rows in its hand (`campaigns.engine.settling`). Two
 events a message, each one write of one line:
 
     D <delivery> <attempt>            its content is about to leave
@@ -28,8 +28,8 @@ from typing import Self
 
 from django.conf import settings
 
+from campaigns.engine.outcomes import Finished
 from campaigns.models import DeliveryState
-from campaigns.outcomes import Finished
 
 _GENERATION_BYTES = 1 << 20
 

@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from campaigns.engine.processes import this_process
 from campaigns.models import Campaign, SendShift
-from campaigns.processes import this_process
 from mailhub.logs import get_logger
 
 log = get_logger(__name__)
@@ -81,8 +81,8 @@ class Lease:
     def __init__(self, shift: SendShift, rate: Callable[[], float]) -> None:
         self._shift = shift
         self._rate = rate
-        self._seconds = settings.MAILHUB_LEASE_SECONDS
-        self._until = _clock() + self._seconds * _OWN_SHARE
+        self._seconds: float = settings.MAILHUB_LEASE_SECONDS
+        self._until: float = _clock() + self._seconds * _OWN_SHARE
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 

@@ -33,7 +33,7 @@ def next_try(attempt: int, now: datetime) -> datetime:
     return now + timedelta(seconds=min(pause, longest) * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
 
 
-def record(shift: SendShift, finished: Sequence[Finished], contacts: Sequence[int]) -> None:
+def record(shift: SendShift, finished: Sequence[Finished]) -> None:
     """Write these outcomes, and in the contacts that a message was accepted for them.
 
     Only rows that are still in this shift's hand change. A deferred one that has used up its
@@ -41,30 +41,20 @@ def record(shift: SendShift, finished: Sequence[Finished], contacts: Sequence[in
     """
     now = timezone.now()
     finished = [_given_up(each) for each in finished]
+    ended = [each for each in finished if each.state != DeliveryState.DEFERRED]
+    deferred = [each for each in finished if each.state == DeliveryState.DEFERRED]
     with transaction.atomic():
-        _record_ended(
-            [each for each in finished if each.state != DeliveryState.DEFERRED], shift, now
-        )
-        for each in finished:
-            if each.state == DeliveryState.DEFERRED:
-                _in_hand(shift).filter(pk=each.delivery).update(
-                    state=DeliveryState.DEFERRED,
-                    reply=each.reply,
-                    message_id=each.message_id,
-                    attempts=each.attempt,
-                    next_attempt_at=next_try(each.attempt, now),
-                    shift=None,
-                )
+        _record_deferred(shift, deferred, now)
+        contacts = _record_ended(shift, ended, now)
         if contacts:
-            campaign_id = Campaign.objects.values_list("campaign_id", flat=True).get(
-                pk=shift.campaign_id
-            )
+            campaign = Campaign.objects.filter(pk=shift.campaign_id)
+            campaign_id = campaign.values_list("campaign_id", flat=True).get()
             Contact.objects.note_mailing(contacts, campaign_id, now)
 
 
 def _given_up(finished: Finished) -> Finished:
     used_up = finished.attempt >= settings.MAILHUB_SEND_ATTEMPTS
-    if finished.state == DeliveryState.DEFERRED and used_up:
+    if used_up and finished.state == DeliveryState.DEFERRED:
         return replace(finished, state=DeliveryState.FAILED)
     return finished
 
@@ -77,12 +67,14 @@ SET state = ended.column2, reply = ended.column3, message_id = ended.column4,
 FROM (VALUES {rows}) AS ended
 WHERE campaign_deliveries.id = ended.column1
   AND campaign_deliveries.shift_id = %s AND campaign_deliveries.state = 'sending'
+RETURNING campaign_deliveries.contact_id, campaign_deliveries.state
 """
 
 
-def _record_ended(shift: SendShift, finished: Sequence[Finished], now: datetime) -> None:
+def _record_ended(shift: SendShift, finished: Sequence[Finished], now: datetime) -> list[int]:
+    """The contacts of those that were sent."""
     if not finished:
-        return
+        return []
     rows = ", ".join(["(%s, %s, %s, %s, %s)"] * len(finished))
     values = [
         value
@@ -92,6 +84,10 @@ def _record_ended(shift: SendShift, finished: Sequence[Finished], now: datetime)
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         cursor.execute(_RECORD.format(rows=rows), [moment, *values, shift.pk])
+        changed = cursor.fetchall()
+    return [
+        contact for contact, state in changed if contact is not None and state == DeliveryState.SENT
+    ]
 
 
 def _record_deferred(shift: SendShift, finished: Sequence[Finished], now: datetime) -> None:
