@@ -11,15 +11,23 @@ from rest_framework.request import Request
 
 from accounts.caller import Caller, caller_from_key, caller_from_session
 from accounts.models import ApiKey, User
+from accounts.rate_limit import slow_down_guesses
 from mailhub.errors import NotAllowed, NotAuthenticated
 
 
 def named_in(request: HttpRequest | Request) -> tuple[str | None, str | None]:
-    """The tenant and the user that the request names, by header or query."""
-    query = request.GET
-    tenant = request.headers.get("X-Tenant-ID") or query.get("tenant_id")
-    user = request.headers.get("X-User-ID") or query.get("user_id")
-    return tenant or None, user or None
+    """The tenant and the user that the request names, by header or query.
+
+    Raises NotAllowed where the two say different things.
+    """
+    names = []
+    for what in ("tenant", "user"):
+        by_header = request.headers.get(f"X-{what}-ID")
+        by_query = request.GET.get(f"{what}_id")
+        if by_header and by_query and by_header != by_query:
+            raise NotAllowed(f"Header and query name different {what}s.", code=f"{what}_mismatch")
+        names.append(by_header or by_query or None)
+    return names[0], names[1]
 
 
 class ApiKeyAuthentication(authentication.BaseAuthentication):
@@ -31,6 +39,7 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
             return None
         key = ApiKey.objects.find(words[1]) if len(words) == 2 else None
         if key is None:
+            slow_down_guesses(request)
             raise NotAuthenticated("This API key is not valid.", code="invalid_key")
         caller = caller_from_key(key, *named_in(request))
         key.note_use()

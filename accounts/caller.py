@@ -86,7 +86,7 @@ def caller_from_key(key: ApiKey, tenant_name: str | None, user_name: str | None)
                 "it acts for.",
                 code="caller_required",
             )
-        membership = _find_member(tenant, user_name)
+        membership = find_member(tenant, user_name)
         if membership is None:
             raise NotAllowed("The tenant has no such user.", code="unknown_user")
     else:
@@ -122,7 +122,8 @@ def caller_from_session(
     return Caller(membership.tenant, user, membership, _scopes(membership, None))
 
 
-def _find_member(tenant: Tenant, name: str) -> Membership | None:
+def find_member(tenant: Tenant, name: str) -> Membership | None:
+    """The active member of this name, or else of this id; None where there is none."""
     wanted = Q(name=name)
     if name.isascii() and name.isdigit() and len(name) < 19:
         wanted |= Q(user_id=int(name))

@@ -5,20 +5,25 @@ transaction with its key and its answer: all are there or none. One that talks t
 server first commits the key: after a crash in between nobody knows what the server
 did, so the key stays taken (409) rather than act twice.
 
-Only answers below 400 are kept: after an error the same key may be tried again.
+Only answers below 400 are kept: after an error the same key may be tried again. The one
+exception is DeliveryUncertain, which is kept, since to try again might act twice.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import hmac
 import json
+import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
+from django.http import QueryDict
 from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -26,10 +31,13 @@ from rest_framework.response import Response
 
 from accounts.caller import Caller
 from accounts.models import IdempotentRequest
+from mailhub.api.errors import error_body, from_mail_error
 from mailhub.errors import Conflict, InvalidInput
+from mailhub.mail.errors import DeliveryUncertain
 
 KEPT_FOR = timedelta(hours=24)
 LONGEST_KEY = 256
+_KEY = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_KEY}}}")
 
 View = TypeVar("View")
 Parameters = ParamSpec("Parameters")
@@ -52,8 +60,10 @@ def idempotent(
             key = request.headers.get("Idempotency-Key")
             if key is None:
                 return action(self, request, *args, **kwargs)
-            if not 1 <= len(key) <= LONGEST_KEY:
-                raise InvalidInput(f"An Idempotency-Key has 1 to {LONGEST_KEY} characters.")
+            if _KEY.fullmatch(key) is None:
+                raise InvalidInput(
+                    f"An Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters."
+                )
             attempt = _Attempt(request, key, frozenset(secret_fields))
             run = attempt.run_in_steps if talks_to_servers else attempt.run_at_once
             return run(lambda: action(self, request, *args, **kwargs))
@@ -85,6 +95,12 @@ class _Attempt:
             return self._replay(row)
         try:
             response = act()
+        except DeliveryUncertain as error:
+            answer = from_mail_error(error)
+            row.status = answer.status
+            row.answer = error_body(answer.code, answer.message, answer.details)
+            row.save(update_fields=["status", "answer"])
+            raise
         except Exception:
             row.delete()
             raise
@@ -96,17 +112,22 @@ class _Attempt:
             tenant=self.caller.tenant, user=self.caller.user, key=self.key
         )
         mine.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()
-        try:
-            with transaction.atomic():
-                row = IdempotentRequest.objects.create(
-                    tenant=self.caller.tenant,
-                    user=self.caller.user,
-                    key=self.key,
-                    digest=self.digest,
-                )
-        except IntegrityError:
-            return mine.get(), False
-        return row, True
+        while True:
+            try:
+                with transaction.atomic():
+                    row = IdempotentRequest.objects.create(
+                        tenant=self.caller.tenant,
+                        user=self.caller.user,
+                        key=self.key,
+                        digest=self.digest,
+                    )
+            except IntegrityError:
+                # The first one may have failed, and left, since.
+                taken = mine.first()
+                if taken is not None:
+                    return taken, False
+            else:
+                return row, True
 
     def _replay(self, row: IdempotentRequest) -> Response:
         if row.digest != self.digest:
@@ -135,19 +156,23 @@ class _Attempt:
 
 
 def _digest(request: Request) -> str:
-    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode())
+    """A digest of method, address and body; keyed, because a body may hold a password."""
+    digest = hmac.new(settings.SECRET_KEY.encode(), digestmod=hashlib.sha256)
     data: Any = request.data
-    files: Any = request.FILES
-    for name in sorted(files):
-        for file in files.getlist(name):
-            _add_file(digest, file)
-    fields = {key: value for key, value in data.items() if key not in files} if files else data
-    digest.update(json.dumps(fields, sort_keys=True, default=str).encode())
+    fields = dict(data.lists()) if isinstance(data, QueryDict) else data
+    if request.FILES:
+        fields = {name: values for name, values in fields.items() if name not in request.FILES}
+    query = sorted(request.query_params.lists())
+    described = [request.method, request.path, query, fields]
+    digest.update(json.dumps(described, sort_keys=True, default=str).encode())
+    for name, files in sorted(request.FILES.lists()):
+        for file in files:
+            _add_file(digest, name, file)
     return digest.hexdigest()
 
 
-def _add_file(digest: Any, file: UploadedFile[bytes]) -> None:
-    digest.update(f"{file.name}\n".encode())
+def _add_file(digest: hmac.HMAC, field: str, file: UploadedFile[bytes]) -> None:
+    digest.update(json.dumps([field, file.name, file.size]).encode())
     for chunk in file.chunks():
         digest.update(chunk)
     file.seek(0)

@@ -107,9 +107,13 @@ def fresh_access_token(credential: Credential) -> str:
     """An access token that is good for the next two minutes at least, renewed where needed.
 
     A provider may replace the refresh token at each use (RFC 9700 section 2.2.2), so the
-    newest answer is what is kept. Raises as `TokenEndpoint.refresh`, SecretUnreadable.
+    newest answer is what is kept. A credential that is not stored is left as it is.
+    Raises as `TokenEndpoint.refresh`, SecretUnreadable.
     """
-    secret = Credential.objects.get(pk=credential.pk).reveal_secret()
+    is_stored = not credential._state.adding
+    if is_stored:
+        credential = Credential.objects.get(pk=credential.pk)
+    secret = credential.reveal_secret()
     if _is_fresh(secret) or not secret.get("refresh_token"):
         return str(secret.get("access_token", ""))
     endpoint = TokenEndpoint(
@@ -122,12 +126,14 @@ def fresh_access_token(credential: Credential) -> str:
     try:
         answer = endpoint.refresh(secret["refresh_token"])
     except LoginFailed:
+        if not is_stored:
+            raise
         # Another process may have used the refresh token up in the meantime.
         newest = Credential.objects.get(pk=credential.pk).reveal_secret()
         if newest.get("access_token") != secret.get("access_token") and _is_fresh(newest):
             return str(newest["access_token"])
         raise
-    return _keep(credential, secret, answer)
+    return _keep(credential, secret, answer) if is_stored else str(answer["access_token"])
 
 
 def _is_fresh(secret: dict[str, Any]) -> bool:

@@ -2,8 +2,8 @@
 
 A bucket holds at most `burst` tokens and gains `rate` a second. With REDIS_URL it lives
 in Redis and one script reads, refills and takes in a single step, so any number of
-machines draw from the same bucket; without, there is one web process and its memory
-does.
+machines draw from the same bucket. Without, each process keeps its own in memory: a
+limit then holds for each web process by itself.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from accounts.caller import Caller
+from mailhub.logs import get_logger
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
+log = get_logger(__name__)
+
 _REMEMBERED = 10_000
+_REDIS_TIMEOUT = 2.0
 
 _TAKE = """
 local now = redis.call('TIME')
@@ -46,7 +51,10 @@ class Buckets(Protocol):
     """Where buckets are kept."""
 
     def take(self, name: str, rate: float, burst: float, wanted: float = 1) -> float:
-        """Take tokens; 0 when they were there, else the seconds to wait (none are taken)."""
+        """Take tokens; 0 when they were there, else the seconds to wait (none are taken).
+
+        `wanted` is at most `burst`: more would never be there.
+        """
 
 
 class MemoryBuckets:
@@ -69,15 +77,23 @@ class MemoryBuckets:
 
 
 class RedisBuckets:
-    """Buckets that every machine shares."""
+    """Buckets that every machine shares; while Redis does not answer, those of this process."""
 
     def __init__(self, url: str) -> None:
         import redis  # noqa: PLC0415 - installed only where REDIS_URL is set
 
-        self._script: Any = redis.Redis.from_url(url).register_script(_TAKE)
+        self._failure: type[Exception] = redis.RedisError
+        self._meanwhile = MemoryBuckets()
+        self._script: Any = redis.Redis.from_url(
+            url, socket_timeout=_REDIS_TIMEOUT, socket_connect_timeout=_REDIS_TIMEOUT
+        ).register_script(_TAKE)
 
     def take(self, name: str, rate: float, burst: float, wanted: float = 1) -> float:
-        return float(self._script(keys=[f"mailhub:bucket:{name}"], args=[rate, burst, wanted]))
+        try:
+            return float(self._script(keys=[f"mailhub:bucket:{name}"], args=[rate, burst, wanted]))
+        except self._failure as error:
+            log.warning("rate limits are not shared: Redis does not answer", error=str(error))
+            return self._meanwhile.take(name, rate, burst, wanted)
 
 
 @cache
@@ -89,22 +105,36 @@ def shared_buckets() -> Buckets:
 class CallerThrottle(BaseThrottle):
     """MAILHUB_REQUEST_RATE requests a second for each key, MAILHUB_REQUEST_BURST at once.
 
-    A request without a caller counts for its address, so that guessing keys is slow too.
+    A request without a caller counts for its address.
     """
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        self._wait = shared_buckets().take(
-            f"requests:{self._who(request)}",
-            settings.MAILHUB_REQUEST_RATE,
-            settings.MAILHUB_REQUEST_BURST,
-        )
+        self._wait = _take(f"requests:{_who(request)}")
         return self._wait == 0
 
     def wait(self) -> float:
         return self._wait
 
-    def _who(self, request: Request) -> str:
-        caller = request.auth
-        if isinstance(caller, Caller):
-            return str(caller.api_key.pk) if caller.api_key else f"user-{caller.user.pk}"
-        return hashlib.sha256(str(request.META.get("REMOTE_ADDR")).encode()).hexdigest()[:16]
+
+def slow_down_guesses(request: Request) -> None:
+    """Count a request whose key is wrong for its address. Raises Throttled."""
+    wait = _take(f"guesses:{_address(request)}")
+    if wait:
+        raise Throttled(wait)
+
+
+def _take(bucket: str) -> float:
+    return shared_buckets().take(
+        bucket, settings.MAILHUB_REQUEST_RATE, settings.MAILHUB_REQUEST_BURST
+    )
+
+
+def _who(request: Request) -> str:
+    caller = request.auth
+    if isinstance(caller, Caller):
+        return str(caller.api_key.pk) if caller.api_key else f"user-{caller.user.pk}"
+    return _address(request)
+
+
+def _address(request: Request) -> str:
+    return hashlib.sha256(str(request.META.get("REMOTE_ADDR")).encode()).hexdigest()[:16]

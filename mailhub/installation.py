@@ -44,7 +44,10 @@ def keep_key(path: Path, variable: str, *, may_create: bool, fresh: str) -> str:
             pass
         finally:
             draft.unlink()
-    return path.read_text().strip()
+    kept = path.read_text().strip()
+    if not kept:
+        raise ImproperlyConfigured(f"{variable}: {path} is empty. Put the key back, or remove it.")
+    return kept
 
 
 def fresh_secret_key() -> str:

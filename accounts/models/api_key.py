@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import uuid
 from datetime import datetime, timedelta
@@ -20,10 +21,12 @@ from django.utils import timezone
 from accounts.models.membership import Membership
 from accounts.models.user import User
 from accounts.scope import TenantOwned, TenantQuerySet
+from accounts.validators import single_line
 
 PREFIX_LENGTH = 8
 SECRET_LENGTH = 40
 _LAST_USED_STEP = timedelta(minutes=1)
+_KEY = re.compile(rf"mh_([A-Za-z0-9]{{{PREFIX_LENGTH}}})_[A-Za-z0-9]{{{SECRET_LENGTH}}}")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -63,10 +66,10 @@ class ApiKeyQuerySet(TenantQuerySet["ApiKey"]):
 
     def find(self, text: str) -> ApiKey | None:
         """The live key of this text; None where it is unknown, revoked or expired."""
-        parts = text.split("_")
-        if len(parts) != 3 or parts[0] != "mh" or len(parts[1]) != PREFIX_LENGTH:
+        found = _KEY.fullmatch(text)
+        if found is None:
             return None
-        row = self.select_related("tenant", "user").filter(prefix=parts[1]).first()
+        row = self.select_related("tenant", "user").filter(prefix=found[1]).first()
         if row is None or not hmac.compare_digest(row.digest, digest_key(text)):
             return None
         return row if row.is_live else None
@@ -80,7 +83,7 @@ class ApiKey(TenantOwned):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
-    name = models.CharField(max_length=100, blank=True)
+    name = models.CharField(max_length=100, blank=True, validators=[single_line])
     prefix = models.CharField(max_length=PREFIX_LENGTH, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     scopes = models.JSONField(default=list, blank=True)

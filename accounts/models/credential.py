@@ -9,6 +9,7 @@ from django.db import models
 
 from accounts.models.user import User
 from accounts.scope import TenantOwned, TenantQuerySet
+from accounts.validators import single_line
 from mailhub.encryption import Sealed, SealedField
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ class CredentialKind(models.TextChoices):
     """What a credential holds, and so the shape of its secret.
 
     password: {"password"} · oauth2: {"access_token", "refresh_token", "client_id",
-    "client_secret", "token_url", "expires_at"} · aws: {"access_key_id", "secret_access_key"}
+    "client_secret", "token_url", "expires_at"} (expires_at in seconds since the epoch) ·
+    aws: {"access_key_id", "secret_access_key"}
     """
 
     PASSWORD = "password"  # noqa: S105 - the name of a kind
@@ -41,9 +43,9 @@ class Credential(TenantOwned):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="credentials")
-    name = models.CharField(max_length=100, blank=True)
+    name = models.CharField(max_length=100, blank=True, validators=[single_line])
     kind = models.CharField(max_length=10, choices=CredentialKind.choices)
-    username = models.CharField(max_length=320, blank=True)
+    username = models.CharField(max_length=320, blank=True, validators=[single_line])
     secret = SealedField()
     goes_with_account = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -65,6 +67,11 @@ class Credential(TenantOwned):
         """The secret in the clear. Raises SecretUnreadable."""
         secret: dict[str, Any] = self.secret.reveal(self.binding)
         return secret
+
+    def drop_if_unused(self) -> None:
+        """Delete a credential that came with an account and that no account uses any more."""
+        if self.goes_with_account and not self.email_accounts.exists():
+            self.delete()
 
     @property
     def binding(self) -> str:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Self
+
 from django.db import models
 
 from accounts.models.email_account import EmailAccount
 from accounts.models.user import User
+from accounts.scope import TenantQuerySet
+
+if TYPE_CHECKING:
+    from accounts.caller import Caller
+
+
+class DelegationQuerySet(TenantQuerySet["Delegation"]):
+    def for_caller(self, caller: Caller) -> Self:
+        """Those on the caller's own accounts: its to give and to take back."""
+        return self.filter(account__tenant_id=caller.tenant.pk, account__user_id=caller.user.pk)
 
 
 class Delegation(models.Model):
@@ -15,6 +27,8 @@ class Delegation(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="delegations")
     may_send = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DelegationQuerySet.as_manager()
 
     class Meta:
         db_table = "delegations"

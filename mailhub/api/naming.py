@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _UNDERSCORE = re.compile(r"_([a-z0-9])")
 
 
@@ -49,7 +51,7 @@ class MillisecondsField(serializers.Field[datetime, int | str, int, datetime]):
     }
 
     def to_representation(self, value: datetime) -> int:
-        return int(value.timestamp() * 1000)
+        return (value - _EPOCH) // _MILLISECOND
 
     def to_internal_value(self, data: int | str) -> datetime:
         if isinstance(data, str):
@@ -57,6 +59,6 @@ class MillisecondsField(serializers.Field[datetime, int | str, int, datetime]):
         if isinstance(data, bool) or not isinstance(data, int | float):
             self.fail("invalid")
         try:
-            return datetime.fromtimestamp(data / 1000, UTC)
-        except (OverflowError, OSError, ValueError):
+            return _EPOCH + data * _MILLISECOND
+        except (OverflowError, ValueError):
             self.fail("invalid")

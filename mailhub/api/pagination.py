@@ -1,19 +1,22 @@
 """Pages by key: stable while rows are added, as quick on the last page as on the first.
 
 A cursor holds the ordering value and the id of the last row shown. It is opaque to
-clients, names its view's ordering, and is checked when it comes back.
+clients and signed, so that no other value than one of ours reaches a query.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
+from django.utils.crypto import salted_hmac
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,13 +28,15 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 500
+_SIGNATURE_LENGTH = 12
 
 
 def read_limit(text: str | None) -> int:
     """The `limit` of a request. Raises InvalidInput."""
     if text is None:
         return DEFAULT_LIMIT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= LARGEST_LIMIT:
+    known = text.isascii() and text.isdigit() and len(text) < 10
+    if not known or not 1 <= int(text) <= LARGEST_LIMIT:
         raise InvalidInput.field("limit", f"Give a whole number from 1 to {LARGEST_LIMIT}.")
     return int(text)
 
@@ -39,27 +44,39 @@ def read_limit(text: str | None) -> int:
 def write_cursor(*parts: Any) -> str:
     """An opaque cursor for these JSON values (datetimes become ISO text)."""
     values = [part.isoformat() if isinstance(part, datetime) else part for part in parts]
-    text = json.dumps(values, separators=(",", ":"), default=str)
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    content = json.dumps(values, separators=(",", ":"), default=str).encode()
+    return base64.urlsafe_b64encode(_sign(content) + content).decode().rstrip("=")
 
 
 def read_cursor(cursor: str, length: int) -> list[Any]:
     """The values of a cursor. Raises InvalidInput."""
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        values = json.loads(base64.urlsafe_b64decode(padded.encode()))
-        if isinstance(values, list) and len(values) == length:
-            return values
-    except (ValueError, binascii.Error, RecursionError):
-        pass
-    raise InvalidInput.field("cursor", "This cursor does not belong to this list.")
+        signed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except (ValueError, binascii.Error):
+        raise _foreign_cursor() from None
+    signature, content = signed[:_SIGNATURE_LENGTH], signed[_SIGNATURE_LENGTH:]
+    if not hmac.compare_digest(signature, _sign(content)):
+        raise _foreign_cursor()
+    values: list[Any] = json.loads(content)
+    if len(values) != length:
+        raise _foreign_cursor()
+    return values
+
+
+def _sign(content: bytes) -> bytes:
+    return salted_hmac("mailhub.cursor", content, algorithm="sha256").digest()[:_SIGNATURE_LENGTH]
+
+
+def _foreign_cursor() -> InvalidInput:
+    return InvalidInput.field("cursor", "This cursor does not belong to this list.")
 
 
 class KeysetPagination(BasePagination):
     """Answers `{resource: […], nextCursor}`.
 
-    The view says `page_key` (the name of the list), `page_ordering` (one field, with "-"
-    for descending; the primary key breaks ties) and `page_cursor_name`.
+    The view says `page_key` (the name of the list), `page_ordering` (one field that is
+    never null, with "-" for descending; the primary key breaks ties) and
+    `page_cursor_name`.
     """
 
     def paginate_queryset(
@@ -110,15 +127,13 @@ def page_after(queryset: QuerySet[Any], ordering: str, cursor: str | None, size:
     if cursor:
         name, value, key = read_cursor(cursor, 3)
         if name != ordering:
-            raise InvalidInput.field("cursor", "This cursor does not belong to this list.")
+            raise _foreign_cursor()
         try:
             after = Q(**{f"pk__{compare}": key})
             if not by_key:
                 after = Q(**{f"{field}__{compare}": value}) | Q(**{field: value}) & after
             queryset = queryset.filter(after)
-        except (ValueError, TypeError) as error:
-            raise InvalidInput.field(
-                "cursor", "This cursor does not belong to this list."
-            ) from error
+        except (ValueError, TypeError, ValidationError) as error:
+            raise _foreign_cursor() from error
     order: Sequence[str] = [f"{sign}pk"] if by_key else [f"{sign}{field}", f"{sign}pk"]
     return list(queryset.order_by(*order)[:size])

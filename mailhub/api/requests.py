@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 
 from mailhub.api.errors import json_error, wants_json
 from mailhub.logs import get_logger
@@ -16,7 +16,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 log = get_logger("mailhub.requests")
 
 _UPLOADS = re.compile(r"^/(?:(?:api|v1)/contacts/import|contacts/import)/?$")
-_DRAINED = 4
+_MOST_DRAINED = 128 * 1024 * 1024
 
 
 class RequestLogMiddleware:
@@ -47,7 +47,7 @@ def _without_capabilities(path: str) -> str:
 class BodyLimitMiddleware:
     """Refuses a body that is too large by its declared length, before it is read whole.
 
-    A little of it is read and thrown away, so that a client that writes first and
+    Up to 128 MB of it are read and thrown away, so that a client that writes first and
     listens afterwards still hears the answer.
     """
 
@@ -58,10 +58,10 @@ class BodyLimitMiddleware:
         upload = _UPLOADS.match(request.path_info)
         limit = settings.MAILHUB_UPLOAD_LIMIT if upload else settings.MAILHUB_JSON_BODY_LIMIT
         declared = request.META.get("CONTENT_LENGTH") or "0"
-        length = int(declared) if declared.isdigit() else 0
+        length = int(declared) if declared.isascii() and declared.isdigit() else 0
         if length <= limit:
             return self.get_response(request)
-        left = min(length, _DRAINED * limit)
+        left = min(length, _MOST_DRAINED)
         while left > 0 and (chunk := request.read(min(left, 1 << 16))):
             left -= len(chunk)
         response = json_error(
@@ -69,6 +69,21 @@ class BodyLimitMiddleware:
         )
         response["Connection"] = "close"
         return response
+
+
+class NulGuardMiddleware:
+    """Refuses a NUL in the address: no name has one, and PostgreSQL takes none in a query."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if "\x00" not in request.path_info and "%00" not in request.META.get("QUERY_STRING", ""):
+            return self.get_response(request)
+        message = "The address holds a NUL character."
+        if wants_json(request):
+            return json_error("invalid", message, 400)
+        return HttpResponseBadRequest(message, content_type="text/plain; charset=utf-8")
 
 
 class TrailingSlashMiddleware:

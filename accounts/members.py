@@ -1,0 +1,69 @@
+"""Who belongs to a tenant, and who may change that: nobody reaches above the own role."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+
+from accounts.caller import Caller
+from accounts.models import ApiKey, Delegation, Membership, Role
+from mailhub.errors import Conflict, NotAllowed
+
+
+def add_member(
+    caller: Caller, name: str, role: Role, *, email: str = "", password: str = ""
+) -> Membership:
+    """A new user of the caller's tenant. Raises Conflict where the name is taken."""
+    _refuse_above(caller, role)
+    try:
+        with transaction.atomic():
+            membership = Membership.objects.add_user(caller.tenant, name, role, email=email)
+            if password:
+                membership.user.set_password(password)
+                membership.user.save(update_fields=["password"])
+    except IntegrityError as error:
+        raise Conflict(f"There is a user named {name} already.", code="user_exists") from error
+    return membership
+
+
+def change_role(caller: Caller, membership: Membership, role: Role) -> None:
+    """Give a member another role. Raises NotAllowed, Conflict (`last_owner`)."""
+    _refuse_above(caller, Role(membership.role))
+    _refuse_above(caller, role)
+    with transaction.atomic():
+        if role is not Role.OWNER:
+            _keep_an_owner(membership)
+        membership.role = role
+        membership.save(update_fields=["role"])
+
+
+def remove_member(caller: Caller, membership: Membership) -> None:
+    """Take a user out of the tenant, with its keys, accounts and mail there.
+
+    The user itself goes as well where it belongs to no other tenant. Raises NotAllowed,
+    Conflict (`last_owner`).
+    """
+    _refuse_above(caller, Role(membership.role))
+    with transaction.atomic():
+        _keep_an_owner(membership)
+        user, tenant = membership.user, membership.tenant
+        ApiKey.objects.filter(tenant=tenant, user=user).delete()
+        Delegation.objects.filter(account__tenant=tenant, user=user).delete()
+        user.email_accounts.filter(tenant=tenant).delete()
+        user.credentials.filter(tenant=tenant).delete()
+        membership.delete()
+        if not user.memberships.exists() and not user.is_staff:
+            user.delete()
+
+
+def _refuse_above(caller: Caller, role: Role) -> None:
+    if not caller.role.includes(role):
+        raise NotAllowed(f"Only an {role.value} may do this.", code="role_too_low")
+
+
+def _keep_an_owner(membership: Membership) -> None:
+    """Locks the owners' rows, so that two of them cannot leave at the same moment."""
+    owners = Membership.objects.select_for_update().filter(
+        tenant=membership.tenant, role=Role.OWNER
+    )
+    if membership.role == Role.OWNER and {row.pk for row in owners} == {membership.pk}:
+        raise Conflict("A tenant keeps at least one owner.", code="last_owner")
