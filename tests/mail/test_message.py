@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +29,7 @@ def read(octets: bytes) -> EmailMessage:
     return message
 
 
-def shape(part: EmailMessage) -> object:
+def shape(part: MIMEPart) -> object:
     """The tree of content types."""
     if part.is_multipart() and part.get_content_maintype() == "multipart":
         return [part.get_content_type(), *(shape(each) for each in part.iter_parts())]
@@ -340,7 +340,7 @@ class TestBody:
             "invite.ics", b"BEGIN:VCALENDAR", 'text/calendar; method=REQUEST; charset="utf-8"'
         )
         parsed = read(OutgoingMessage(ANN, [BOB], attachments=[attachment]).as_bytes())
-        part = list(parsed.iter_attachments())[0]
+        part = next(iter(parsed.iter_attachments()))
         assert part["Content-Type"].params["method"] == "REQUEST"
 
     @settings(max_examples=150, deadline=None)

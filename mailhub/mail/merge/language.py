@@ -18,9 +18,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 
 from liquid import BoundTemplate, Environment
-from liquid.exceptions import LiquidError
+from liquid.exceptions import LiquidError, OutputStreamLimitError
 from liquid.undefined import FalsyStrictUndefined, Undefined
 
 from mailhub.mail.errors import MailError
@@ -28,6 +29,7 @@ from mailhub.mail.merge.filters import FILTERS
 from mailhub.mail.merge.segments import compile_segments
 
 LONGEST_SOURCE = 1_000_000
+LONGEST_OUTPUT = 2_000_000
 MOST_PLACEHOLDERS = 5_000
 LONGEST_PLACEHOLDER = 2_000
 
@@ -70,12 +72,31 @@ class _Missing(FalsyStrictUndefined):
     force_liquid_default = True
 
 
+class _Output(StringIO):
+    """A buffer that keeps line ends as they are and stops a template that grows."""
+
+    def __init__(self) -> None:
+        super().__init__(newline="")
+        self._length = 0
+
+    def write(self, text: str, /) -> int:
+        self._length += len(text)
+        if self._length > LONGEST_OUTPUT:
+            raise OutputStreamLimitError("the result is too long", token=None)
+        return super().write(text)
+
+
+class _Template(BoundTemplate):
+    def _get_buffer(self) -> StringIO:
+        return _Output()
+
+
 class _Language(Environment):
     """Liquid's environment cut down to the allow-list."""
 
     loop_iteration_limit = 1_000
-    output_stream_limit = 2_000_000
     block_nesting_limit = 20
+    template_class = _Template
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=extra)
