@@ -1,0 +1,256 @@
+"""Imports a CSV file of contacts, of any size, in the background.
+
+`start_import` stores the file and queues the work; `carry_on` does it, from wherever the
+last one stopped. Each batch is one short transaction: contacts, bad rows, counters and
+the place in the file are written together, so that a crash repeats and loses nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from django.db import transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from accounts.caller import Caller
+from contacts.columns import EXPORT_COLUMNS, NAMES, map_columns
+from contacts.contact_rows import BadRow, ContactRow, RowReader
+from contacts.csv_reading import Lines, Record, read_records
+from contacts.merging import merge_rows
+from contacts.models import ImportJob, ImportRowError, ImportStatus
+from contacts.models.import_job import QUEUED_FOR
+from contacts.models.import_row_error import LONGEST_TEXT
+from contacts.uploads import EncodingTally, Readable, drop_file, keep_file, kept_blocks, stored_form
+from mailhub.errors import InvalidInput
+from mailhub.logs import get_logger
+from mailhub.supervised import is_stopping
+
+log = get_logger(__name__)
+
+BATCH = 500
+DELIMITERS = ",;\t|"
+# Counted while the client waits; larger files are counted by the task.
+_COUNTED_AT_ONCE = 4 * 1024 * 1024
+_RENEW_EVERY = 2.0
+_SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """How a file begins: its columns, and the place where the rows start."""
+
+    columns: list[str]
+    delimiter: str
+    encoding: str
+    offset: int
+    line: int
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an import would make of a file: each column with its target, and a few rows."""
+
+    columns: list[str]
+    targets: list[str]
+    rows: list[list[str]]
+
+
+def start_import(
+    caller: Caller, file: Readable, mapping: Mapping[str, str | None] | None = None
+) -> ImportJob:
+    """Store the file and queue its import; answers before the rows are read.
+
+    `mapping` is explained at `contacts.columns.map_columns`. Raises InvalidInput for a
+    file that is empty, has no rows, no email column, or is not text.
+    """
+    heading = read_heading(file)
+    targets = map_columns(heading.columns, mapping)
+    job = ImportJob.objects.create(
+        tenant=caller.tenant,
+        created_by=caller.user,
+        filename=_clean_filename(getattr(file, "name", "") or ""),
+        columns=heading.columns,
+        targets=targets,
+        delimiter=heading.delimiter,
+        offset=heading.offset,
+        line=heading.line,
+    )
+    keep_file(job, file)
+    if job.size <= _COUNTED_AT_ONCE:
+        job.total = sum(1 for _ in _records(job))
+    job.status = ImportStatus.PENDING
+    job.save()
+    queue_import(job)
+    return job
+
+
+def preview_rows(
+    file: Readable, count: int = 5, mapping: Mapping[str, str | None] | None = None
+) -> Preview:
+    """The columns of the file, what each would become, and its first rows.
+
+    Stores nothing. Raises InvalidInput as `start_import` does.
+    """
+    heading = read_heading(file)
+    return Preview(heading.columns, map_columns(heading.columns, mapping), heading.rows[:count])
+
+
+def read_heading(file: Readable) -> Heading:
+    """The heading of a file, found in its first block. Raises InvalidInput."""
+    block = next(stored_form(file), b"")
+    if not block.strip():
+        raise InvalidInput.field("file", "The file is empty.")
+    tally = EncodingTally()
+    tally.add(block)
+    offset = line = 0
+    delimiters = DELIMITERS
+    if named := _SEPARATOR_LINE.match(block):
+        offset, line, delimiters = named.end(), 1, named[1].decode()
+    heading = max(
+        (
+            _try_delimiter(block, delimiter, tally.encoding, offset, line)
+            for delimiter in delimiters
+        ),
+        key=_credibility,
+    )
+    if any("@" in column and "." in column for column in heading.columns):
+        raise InvalidInput.field(
+            "file", "The first line holds an address, not the names of the columns."
+        )
+    if not heading.rows:
+        raise InvalidInput.field("file", "The file has a heading, and no rows.")
+    return heading
+
+
+def _try_delimiter(block: bytes, delimiter: str, encoding: str, offset: int, line: int) -> Heading:
+    lines = Lines([block[offset:]], encoding=encoding, offset=offset, line=line)
+    records = read_records(lines, delimiter)
+    first = next(records, None)
+    if first is None or not first.values:
+        reason = first.reason if first else "The file is empty."
+        raise InvalidInput.field("file", f"The first line cannot be read. {reason}")
+    columns = [column.strip() for column in first.values]
+    while columns and not columns[-1]:
+        columns.pop()
+    rows = [record.values for record in islice(records, 20) if record.values]
+    return Heading(columns, delimiter, encoding, first.offset, first.last_line, rows)
+
+
+def _credibility(heading: Heading) -> tuple[int, int]:
+    """Rows that are as wide as the heading speak for a delimiter, then columns."""
+    width = len(heading.columns)
+    agreeing = sum(len(row) == width for row in heading.rows) if width > 1 else 0
+    return agreeing, width
+
+
+def _clean_filename(name: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in name)[:255]
+
+
+def queue_import(job: ImportJob) -> bool:
+    """Give the job to a worker once the transaction is committed; False where it is held."""
+    until = timezone.now() + QUEUED_FOR
+    with transaction.atomic():
+        if not ImportJob.objects.unattended().filter(pk=job.pk).update(queued_until=until):
+            return False
+        transaction.on_commit(lambda: async_task("contacts.tasks.run_import", job.pk))
+    return True
+
+
+def _records(job: ImportJob) -> Iterator[Record]:
+    blocks = kept_blocks(job, job.offset)
+    lines = Lines(blocks, encoding=job.encoding, offset=job.offset, line=job.line)
+    return read_records(lines, job.delimiter)
+
+
+class LeaseLost(Exception):
+    """The job was cancelled, or another runner holds it: write nothing more."""
+
+
+def carry_on(job: ImportJob, *, seconds: float) -> bool:
+    """Import rows for about so long, or until a stop is asked for; whether it is finished.
+
+    The caller holds the job (`ImportJob.claim`). Raises LeaseLost.
+    """
+    until = time.monotonic() + seconds
+    if job.total is None:
+        _count_rows(job)
+    reader = RowReader(job.targets, is_guarded=set(EXPORT_COLUMNS) <= set(job.columns))
+    records = _records(job)
+    while batch := list(islice(records, BATCH)):
+        _write_batch(job, batch, reader)
+        if is_stopping() or time.monotonic() > until:
+            return False
+    if job.total != job.done and not job.keep(total=job.done):
+        raise LeaseLost
+    if not job.end(ImportStatus.COMPLETED):
+        raise LeaseLost
+    drop_file(job)
+    log.info(
+        "import ended",
+        job=job.pk,
+        imported=job.imported,
+        updated=job.updated,
+        failed=job.failed,
+    )
+    return True
+
+
+def _count_rows(job: ImportJob) -> None:
+    counted, renewed = 0, time.monotonic()
+    for _ in _records(job):
+        counted += 1
+        if counted % 1000 == 0 and time.monotonic() - renewed > _RENEW_EVERY:
+            renewed = time.monotonic()
+            if not job.keep():
+                raise LeaseLost
+    if not job.keep(total=job.done + counted):
+        raise LeaseLost
+
+
+def _write_batch(job: ImportJob, batch: list[Record], reader: RowReader) -> None:
+    rows: list[ContactRow] = []
+    origins: list[Record] = []
+    bad: list[ImportRowError] = []
+    for record in batch:
+        reason = record.reason
+        if not reason:
+            try:
+                rows.append(reader.read(record.values))
+                origins.append(record)
+            except BadRow as error:
+                reason = str(error)
+        if reason:
+            bad.append(_row_error(job, record, reason))
+    with transaction.atomic():
+        merged = merge_rows(job.tenant_id, rows, _fields(job))
+        bad += [
+            _row_error(job, origins[position], "The database refused the row.")
+            for position in merged.refused
+        ]
+        bad.sort(key=lambda row: row.line)
+        ImportRowError.objects.bulk_create(bad)
+        counts = {
+            "imported": merged.imported,
+            "updated": merged.updated,
+            "failed": len(bad),
+        }
+        last = batch[-1]
+        if not job.advance(counts, offset=last.offset, line=last.last_line):
+            raise LeaseLost
+
+
+def _fields(job: ImportJob) -> list[str]:
+    return [target for target in job.targets if target in (*NAMES, "status")]
+
+
+def _row_error(job: ImportJob, record: Record, reason: str) -> ImportRowError:
+    raw = b"".join(record.raw)[: LONGEST_TEXT * 4]
+    text = raw.decode(job.encoding, "replace").rstrip("\r\n").replace("\0", "\ufffd")
+    return ImportRowError(job=job, line=record.line, text=text[:LONGEST_TEXT], reason=reason[:300])

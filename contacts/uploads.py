@@ -1,0 +1,160 @@
+"""A file as it came in, kept in the database in pieces, as UTF-8 or cp1252.
+
+Written and read a piece at a time: memory does not grow with the file, and each piece is
+a short transaction of its own.
+"""
+
+from __future__ import annotations
+
+import codecs
+import zlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from contacts.models import ImportChunk, ImportJob
+from mailhub.errors import InvalidInput
+
+BLOCK = 512 * 1024
+_FASTEST_COMPRESSION = 1
+_CHUNKS_A_DELETION = 8
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_NOT_CSV = {
+    b"PK\x03\x04": "This is a workbook or an archive. Save the sheet as CSV and import that.",
+    b"\xd0\xcf\x11\xe0": "This is an old Excel workbook. Save the sheet as CSV and import that.",
+    b"\x1f\x8b": "This file is compressed. Unpack it first.",
+    b"%PDF": "This is a PDF. Import a CSV file.",
+}
+
+
+class Readable(Protocol):
+    """What an uploaded file and an open file have in common."""
+
+    def read(self, size: int = ..., /) -> Any: ...
+
+    def seek(self, offset: int, whence: int = ..., /) -> Any: ...
+
+
+def stored_form(file: Readable) -> Iterator[bytes]:
+    """The file in blocks of whole lines (where lines are not huge), in a form to be kept.
+
+    Its byte order mark is dropped, UTF-16 and UTF-32 become UTF-8. Raises InvalidInput for
+    what is not text at all.
+    """
+    file.seek(0)
+    head = file.read(BLOCK)
+    for magic, words in _NOT_CSV.items():
+        if head.startswith(magic):
+            raise InvalidInput.field("file", words)
+    mark, encoding = next(((m, e) for m, e in _MARKS if head.startswith(m)), (b"", ""))
+    if not mark:
+        encoding = _guess_wide_encoding(head)
+    blocks = _rest_of(file, head[len(mark) :])
+    if encoding in ("", "utf-8"):
+        return _whole_lines(blocks)
+    return _whole_lines(_recoded(blocks, encoding))
+
+
+def _rest_of(file: Readable, head: bytes) -> Iterator[bytes]:
+    block = head
+    while block:
+        yield block
+        block = file.read(BLOCK)
+
+
+def _guess_wide_encoding(head: bytes) -> str:
+    """UTF-16 without its mark: every other byte of western text is NUL."""
+    sample = head[:4096]
+    half = len(sample) // 2
+    if half and sample[1::2].count(0) > half * 0.6:
+        return "utf-16-le"
+    if half and sample[0::2].count(0) > half * 0.6:
+        return "utf-16-be"
+    return ""
+
+
+def _recoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    # Half of a surrogate pair passes here, and is refused with its line when that is read.
+    decoder = codecs.getincrementaldecoder(encoding)(errors="surrogatepass")
+    try:
+        for block in blocks:
+            yield decoder.decode(block).encode("utf-8", "surrogatepass")
+        yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
+    except UnicodeError:
+        raise InvalidInput.field("file", "The file is not text in its encoding.") from None
+
+
+def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for block in blocks:
+        end = block.rfind(b"\n") + 1
+        if end == 0 and len(rest) < BLOCK:
+            rest += block
+            continue
+        yield rest + block[:end]
+        rest = block[end:]
+    if rest:
+        yield rest
+
+
+class EncodingTally:
+    """Tells UTF-8 from cp1252 by all lines of a file.
+
+    One damaged line among many sound ones does not turn the rest into gibberish.
+    """
+
+    def __init__(self) -> None:
+        self._sound = self._unsound = 0
+
+    def add(self, block: bytes) -> None:
+        """Count the lines of this block that are more than ASCII."""
+        if block.isascii():
+            return
+        for line in block.splitlines():
+            if not line.isascii():
+                try:
+                    line.decode()
+                    self._sound += 1
+                except UnicodeDecodeError:
+                    self._unsound += 1
+
+    @property
+    def encoding(self) -> str:
+        """`utf-8` or `cp1252`."""
+        return "cp1252" if self._unsound > self._sound else "utf-8"
+
+
+def keep_file(job: ImportJob, file: Readable) -> None:
+    """Store the file with the job, and set its size and encoding (not saved)."""
+    tally = EncodingTally()
+    size = 0
+    for block in stored_form(file):
+        tally.add(block)
+        content = zlib.compress(block, _FASTEST_COMPRESSION)
+        ImportChunk.objects.create(job=job, offset=size, content=content)
+        size += len(block)
+    job.size, job.encoding = size, tally.encoding
+
+
+def kept_blocks(job: ImportJob, offset: int) -> Iterator[bytes]:
+    """The stored file from this byte on."""
+    chunks = ImportChunk.objects.filter(job=job)
+    begin = chunks.filter(offset__lte=offset).order_by("-offset").first()
+    chunk = begin
+    while chunk is not None:
+        content = zlib.decompress(bytes(chunk.content))
+        yield content[offset - chunk.offset :] if chunk is begin else content
+        chunk = chunks.filter(offset__gt=chunk.offset).order_by("offset").first()
+
+
+def drop_file(job: ImportJob) -> None:
+    """Forget the stored file of a job that has ended, in short steps."""
+    while keys := list(ImportChunk.objects.filter(job=job).values_list("pk")[:_CHUNKS_A_DELETION]):
+        ImportChunk.objects.filter(pk__in=[key for (key,) in keys]).delete()
+    ImportJob.objects.filter(pk=job.pk).update(has_file=False)
