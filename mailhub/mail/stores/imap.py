@@ -40,6 +40,13 @@ from mailhub.mail.stores.folder_names import (
     refuse_controls,
     with_roles,
 )
+from mailhub.mail.stores.imap_arguments import (
+    command_sets,
+    compress_set,
+    expand_set,
+    flag_list,
+    given,
+)
 from mailhub.mail.stores.imap_client import (
     GuardedMailBox,
     connect,
@@ -50,20 +57,16 @@ from mailhub.mail.stores.imap_client import (
 from mailhub.mail.stores.imap_responses import (
     FetchedItems,
     Line,
-    compress_set,
-    expand_set,
     joined,
     read_fetch,
     read_list,
     read_status,
+    whole_messages,
 )
 
-# Servers take command lines of 8,192 octets at least (RFC 7162 section 4).
-_MAXIMUM_SET = 7_000
 # How long a server may take to say goodbye.
 _GOODBYE_SECONDS = 5.0
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
-_FLAG = re.compile(r"\\?[^\s(){%*\"\\\]\x00-\x1f\x7f-\U0010ffff]+")
 # Words of RFC 5530 for a folder that is there but cannot be used now.
 _FOR_NOW = re.compile(r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG|EXPUNGEISSUED)\b", re.IGNORECASE)
 _EXISTS_ALREADY = re.compile(r"\[ALREADYEXISTS\]|exist", re.IGNORECASE)
@@ -143,7 +146,8 @@ class ImapStore(Store):
         option = "(CONDSTORE)" if self._has_modseq else None
         try:
             self._folder_command("EXAMINE" if read_only else "SELECT", path, option)
-        except MailError:
+        except (FolderMissing, CommandRefused):
+            # A refused SELECT leaves no folder selected (RFC 9051 section 6.3.2).
             client.state = "AUTH"
             raise
         client.state = "SELECTED"
@@ -191,7 +195,7 @@ class ImapStore(Store):
         elif "X-GM-EXT-1" in self.capabilities:
             wanted.append("X-GM-MSGID")
         wanted.append("BODY.PEEK[HEADER]" if headers_only else "BODY.PEEK[]")
-        for some in _sets(uids):
+        for some in command_sets(uids):
             yield from self._fetch_some(expand_set(some), f"({' '.join(wanted)})")
 
     def append(
@@ -202,12 +206,10 @@ class ImapStore(Store):
         flags: Sequence[str] = (),
         received_at: datetime | None = None,
     ) -> int | None:
-        client = self._client
-        flag_list = _flag_list(flags) if flags else None
+        initial = flag_list(flags) if flags else None
         date = imaplib.Time2Internaldate(received_at) if received_at else None
-        # imaplib sends this as the literal at the end of the next command (its stub says str).
-        client.literal = _LINE_BREAK.sub(b"\r\n", content)  # type: ignore[assignment]
-        self._folder_command("APPEND", path, flag_list, date)
+        octets = _LINE_BREAK.sub(b"\r\n", content)
+        self._folder_command("APPEND", path, initial, date, literal=octets)
         code = self._take("APPENDUID")
         words = code[-1].split() if code and isinstance(code[-1], bytes) else []
         return int(words[1]) if len(words) == 2 and words[1].isdigit() else None
@@ -215,17 +217,17 @@ class ImapStore(Store):
     def store_flags(
         self, uids: Sequence[int], *, add: Sequence[str] = (), remove: Sequence[str] = ()
     ) -> None:
-        for some in _sets(uids):
+        for some in command_sets(uids):
             if add:
-                self._command("UID", "STORE", some, "+FLAGS.SILENT", _flag_list(add))
+                self._command("UID", "STORE", some, "+FLAGS.SILENT", flag_list(add))
             if remove:
-                self._command("UID", "STORE", some, "-FLAGS.SILENT", _flag_list(remove))
+                self._command("UID", "STORE", some, "-FLAGS.SILENT", flag_list(remove))
 
     def move(self, uids: Sequence[int], path: str) -> dict[int, int]:
         """See `Store.move`. Without MOVE and UIDPLUS the old ones stay, marked \\Deleted."""
         moved: dict[int, int] = {}
         moves = "MOVE" in self.capabilities
-        for some in _sets(uids):
+        for some in command_sets(uids):
             self._folder_command("UID MOVE" if moves else "UID COPY", path, before=some)
             moved.update(self._copied_uids())
             if not moves:
@@ -244,7 +246,7 @@ class ImapStore(Store):
             raise CommandRefused(
                 f"{self._settings.address} cannot delete single messages; they are marked."
             )
-        for some in _sets(uids):
+        for some in command_sets(uids):
             self._command("UID", "EXPUNGE", some)
 
     def create_folder(self, path: str) -> None:
@@ -285,12 +287,14 @@ class ImapStore(Store):
                 hang_up(mailbox.client)
             raise
 
-    def _command(self, name: str, *arguments: bytes | str) -> None:
+    def _command(self, name: str, *arguments: bytes | str, literal: bytes | None = None) -> None:
         """One command to its end. Raises CommandRefused with the server's words on NO and BAD."""
         client = self._client
         # What earlier commands left behind would be taken for this one's answer.
         goodbye = client.untagged_responses.get("BYE")
         client.untagged_responses = {"BYE": goodbye} if goodbye else {}
+        # imaplib sends this after the line (its stub says str).
+        client.literal = literal  # type: ignore[assignment]
         with self._explained(name):
             kind, answer = client._simple_command(name, *arguments)
         if kind != "OK":
@@ -298,13 +302,18 @@ class ImapStore(Store):
             raise CommandRefused(f"{self._settings.address} refused {name}: {words}")
 
     def _folder_command(
-        self, name: str, path: str, *arguments: str | None, before: str = ""
+        self,
+        name: str,
+        path: str,
+        *arguments: str | None,
+        before: str = "",
+        literal: bytes | None = None,
     ) -> None:
         """A command about a folder. Raises FolderMissing where the server refuses the folder."""
         verb, *rest = name.split()
-        literal = self._client.literal
+        words = given(*rest, before, self._wire_name(path), *arguments)
         try:
-            self._command(verb, *_given(*rest, before, self._wire_name(path), *arguments))
+            self._command(verb, *words, literal=literal)
             return
         except CommandRefused as error:
             refusal = error
@@ -312,8 +321,7 @@ class ImapStore(Store):
         if not path.isascii() and not self._raw_names and not _FOR_NOW.search(refusal.message):
             self.folders()
             if path in self._raw_names:
-                self._client.literal = literal
-                self._folder_command(name, path, *arguments, before=before)
+                self._folder_command(name, path, *arguments, before=before, literal=literal)
                 return
         if _FOR_NOW.search(refusal.message):
             raise refusal
@@ -364,7 +372,7 @@ class ImapStore(Store):
 
     def _fetch_some(self, uids: list[int], wanted: str) -> Iterator[RemoteMessage]:
         items, failure = self._ask(compress_set(uids), wanted)
-        messages = _messages(items, set(uids))
+        messages = whole_messages(items, set(uids))
         arrived = set(messages)
         while messages:
             yield messages.pop(next(iter(messages)))
@@ -376,48 +384,3 @@ class ImapStore(Store):
         missing = [uid for uid in uids if uid not in arrived]
         for uid in missing if len(uids) > 1 else []:
             yield from self._fetch_some([uid], wanted)
-
-
-def _messages(items: list[FetchedItems], asked: set[int]) -> dict[int, RemoteMessage]:
-    """Messages by UID, from responses that may come in pieces and hold uninvited flags."""
-    whole: dict[int, FetchedItems] = {}
-    flags: dict[int, frozenset[str]] = {}
-    for item in items:
-        if item.flags is not None:
-            flags[item.uid] = item.flags
-        if item.content is not None and item.uid in asked:
-            whole.setdefault(item.uid, item)
-    return {
-        uid: RemoteMessage(
-            uid=uid,
-            flags=flags.get(uid, frozenset()),
-            received_at=item.received_at,
-            size=item.size or len(item.content or b""),
-            content=item.content or b"",
-            modseq=item.modseq,
-            remote_id=item.remote_id,
-        )
-        for uid, item in whole.items()
-    }
-
-
-def _given(*arguments: bytes | str | None) -> list[bytes | str]:
-    return [argument for argument in arguments if argument]
-
-
-def _sets(uids: Sequence[int]) -> Iterator[str]:
-    """The UIDs as sets that fit in a command line."""
-    rest = compress_set(uids)
-    while len(rest) > _MAXIMUM_SET:
-        cut = rest.rindex(",", 0, _MAXIMUM_SET)
-        yield rest[:cut]
-        rest = rest[cut + 1 :]
-    if rest:
-        yield rest
-
-
-def _flag_list(flags: Sequence[str]) -> str:
-    for flag in flags:
-        if not _FLAG.fullmatch(flag):
-            raise InvalidMessage(f"{flag!r} cannot be a flag.")
-    return f"({' '.join(flags)})"

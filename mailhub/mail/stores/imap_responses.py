@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 
+from mailhub.mail.stores.base import RemoteMessage
+
 # A line of a response: octets, or (octets, literal).
 Line = bytes | tuple[bytes, bytes] | None
 # One response: its text, and its literals in the order in which they are announced.
@@ -128,6 +130,29 @@ def read_fetch(response: Response) -> FetchedItems | None:
     return fetched
 
 
+def whole_messages(items: list[FetchedItems], asked: set[int]) -> dict[int, RemoteMessage]:
+    """Messages by UID, from responses that may come in pieces and hold uninvited flags."""
+    whole: dict[int, FetchedItems] = {}
+    flags: dict[int, frozenset[str]] = {}
+    for item in items:
+        if item.flags is not None:
+            flags[item.uid] = item.flags
+        if item.content is not None and item.uid in asked:
+            whole.setdefault(item.uid, item)
+    return {
+        uid: RemoteMessage(
+            uid=uid,
+            flags=flags.get(uid, frozenset()),
+            received_at=item.received_at,
+            size=item.size or len(item.content or b""),
+            content=item.content or b"",
+            modseq=item.modseq,
+            remote_id=item.remote_id,
+        )
+        for uid, item in whole.items()
+    }
+
+
 def read_list(response: Response) -> tuple[tuple[str, ...], str, bytes] | None:
     """One LIST response: attributes, delimiter, raw name."""
     items = read_items(response)
@@ -162,32 +187,6 @@ def read_internal_date(text: str) -> datetime | None:
         return datetime(int(match[3]), month, int(match[1]), *clock, tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def expand_set(text: str, limit: int = 1_000_000) -> list[int]:
-    """`3:5,9` → [3, 4, 5, 9], in the order written; [] for nonsense or beyond the limit."""
-    numbers: list[int] = []
-    for piece in text.split(","):
-        first, _, last = piece.partition(":")
-        if not (first.isdecimal() and (last or first).isdecimal()):
-            return []
-        start, end = int(first), int(last or first)
-        if abs(end - start) + len(numbers) >= limit:
-            return []
-        step = 1 if end >= start else -1
-        numbers.extend(range(start, end + step, step))
-    return numbers
-
-
-def compress_set(uids: Iterable[int]) -> str:
-    """[3, 4, 5, 9] → `3:5,9`, sorted, each once."""
-    pieces: list[list[int]] = []
-    for uid in sorted(set(uids)):
-        if pieces and uid == pieces[-1][1] + 1:
-            pieces[-1][1] = uid
-        else:
-            pieces.append([uid, uid])
-    return ",".join(str(a) if a == b else f"{a}:{b}" for a, b in pieces)
 
 
 def _by_name(items: list[Item]) -> dict[bytes, Item]:
