@@ -1,7 +1,33 @@
 """The mailboxes app."""
 
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
 from django.apps import AppConfig
 
 
 class MailboxesConfig(AppConfig):
     name = "mailboxes"
+
+    def ready(self) -> None:
+        """When an account is deleted, its raw messages go too."""
+        from django.db.models.signals import post_delete  # noqa: PLC0415 - apps load first
+
+        from accounts.models import EmailAccount  # noqa: PLC0415 - apps load first
+
+        post_delete.connect(
+            _remove_raw_messages, sender=EmailAccount, dispatch_uid="mailboxes.raw_messages"
+        )
+
+
+def _remove_raw_messages(sender: Any, instance: Any, **_: Any) -> None:
+    from django.db import transaction  # noqa: PLC0415 - apps load first
+    from django_q.tasks import async_task  # noqa: PLC0415 - it needs loaded apps
+
+    account_id: UUID = instance.pk
+    transaction.on_commit(
+        partial(async_task, "mailboxes.tasks.remove_raw_messages", str(account_id))
+    )

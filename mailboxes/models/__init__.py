@@ -1,0 +1,20 @@
+"""What is kept of mailboxes: folders, messages, where they lie, and the passes that fetch them."""
+
+from mailboxes.models.attachment import Attachment
+from mailboxes.models.folder import Folder, FolderRole
+from mailboxes.models.folder_entry import FolderEntry
+from mailboxes.models.message import BodyState, Message
+from mailboxes.models.skipped_message import SkippedMessage
+from mailboxes.models.sync_run import SyncRun, SyncState
+
+__all__ = [
+    "Attachment",
+    "BodyState",
+    "Folder",
+    "FolderEntry",
+    "FolderRole",
+    "Message",
+    "SkippedMessage",
+    "SyncRun",
+    "SyncState",
+]
