@@ -12,6 +12,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -180,12 +181,9 @@ class DovecotServer:
         """End it and every process of its, and forget all mail."""
         process, self._process = self._process, None
         if process is not None:
-            process.terminate()
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                process.wait()
+            # All its processes are of one group, and none has anything worth keeping.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             if process.stderr is not None:
                 process.stderr.close()
         shutil.rmtree(self.folder, ignore_errors=True)
