@@ -9,7 +9,7 @@ COPY requirements.txt requirements-scale.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes \
         -r requirements.txt -r requirements-scale.txt
 COPY . .
-RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin mailhub \
+RUN useradd --uid 10001 --home-dir /data --shell /usr/sbin/nologin mailhub \
     && install -d -o mailhub -g mailhub -m 0700 /data \
     && python -m compileall -q .
 

@@ -58,7 +58,7 @@ class Supervisor:
         services: Sequence[Service],
         *,
         say: Callable[[str], None],
-        patience: float = 90,
+        patience: float = 180,
         before_stopping: Callable[[], None] = lambda: None,
     ) -> None:
         self._say = say
