@@ -30,6 +30,7 @@ ADDRESSES_A_PIECE = 500
 EVERYONE = "everyone"
 EMAILS = "emails"
 SUPPRESSED = "The address is on the suppression list."
+DELETED = "The contact was deleted."
 NOT_SUBSCRIBED = "The contact is not subscribed."
 
 
@@ -84,6 +85,11 @@ def not_mailable(tenant: Tenant, contacts: dict[int, str], emails: list[str]) ->
         if pk not in subscribed:
             reasons.setdefault(email, NOT_SUBSCRIBED)
     return reasons
+
+
+def takes_bare_addresses(campaign: Campaign) -> bool:
+    """Whether it goes to addresses as they were given, contacts or not."""
+    return CampaignAudience.objects.filter(campaign=campaign, rule__has_key=EMAILS).exists()
 
 
 def _bound(audience: CampaignAudience) -> None:

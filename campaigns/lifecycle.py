@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from campaigns.engine.shifts import ask_for_shifts
+from campaigns.engine.shifts import top_up_shifts
 from campaigns.models import (
     ACTIVE,
     REMAINING,
@@ -37,7 +37,7 @@ def start_campaign(campaign: Campaign) -> None:
     """Let workers send it now, whatever it was scheduled for. Raises Conflict."""
     with transaction.atomic():
         _change(campaign, (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED), CampaignStatus.PENDING)
-        ask_for_shifts(campaign, campaign.total_contacts)
+        top_up_shifts(campaign)
 
 
 def pause_campaign(campaign: Campaign) -> None:
@@ -52,8 +52,7 @@ def resume_campaign(campaign: Campaign) -> None:
         status = CampaignStatus.SCHEDULED
     with transaction.atomic():
         _change(campaign, (CampaignStatus.PAUSED,), status, **_NO_TROUBLE)
-        if campaign.is_active:
-            ask_for_shifts(campaign, campaign.total_contacts)
+        top_up_shifts(campaign)
 
 
 def cancel_campaign(campaign: Campaign) -> None:
@@ -78,7 +77,7 @@ def start_scheduled() -> None:
     for campaign in Campaign.objects.filter(status=CampaignStatus.SCHEDULED, scheduled_at__lte=now):
         with transaction.atomic():
             if _move(campaign, (CampaignStatus.SCHEDULED,), CampaignStatus.PENDING):
-                ask_for_shifts(campaign, campaign.total_contacts)
+                top_up_shifts(campaign)
 
 
 def complete_if_done(campaign: Campaign) -> bool:
@@ -87,6 +86,8 @@ def complete_if_done(campaign: Campaign) -> bool:
     One of whose messages none was accepted has failed, in the server's last words.
     """
     rows = Delivery.objects.filter(campaign=campaign)
+    if campaign.started_at is None or campaign.is_over:
+        return campaign.is_over
     if any(rows.filter(state=state).exists() for state in REMAINING):
         return False
     status, words = CampaignStatus.COMPLETED, ""

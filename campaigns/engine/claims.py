@@ -64,7 +64,7 @@ def has_work(campaign: int) -> bool:
 
 def _take(rows: QuerySet[Delivery], size: int) -> list[Claimed]:
     """Lock rows that nobody else is taking; SQLite lets one writer in at a time anyway."""
-    locked = rows.select_for_update(skip_locked=True, of=("self",))
+    locked = rows.select_for_update(skip_locked=True)
     return [
         Claimed(pk, email, contact, attempts + 1)
         for pk, email, contact, attempts in locked.values_list(

@@ -62,6 +62,7 @@ class Journal:
             if self._size > self._limit:
                 self._begin_generation()
             self._write(b"D %d %d\n" % (delivery, attempt))
+            self._close_in_generation(delivery)  # offered before on a connection that was lost
             self._open_in[delivery] = self._generation
             self._counts[self._generation] += 1
 
@@ -80,9 +81,7 @@ class Journal:
         """These outcomes are in the database."""
         with self._lock:
             for delivery in deliveries:
-                generation = self._open_in.pop(delivery, None)
-                if generation is not None:
-                    self._counts[generation] -= 1
+                self._close_in_generation(delivery)
             for generation in [each for each in self._counts if each != self._generation]:
                 if not self._counts[generation]:
                     self._remove(generation)
@@ -93,6 +92,11 @@ class Journal:
             for file in self._files.values():
                 os.close(file)
             self._files.clear()
+
+    def _close_in_generation(self, delivery: int) -> None:
+        generation = self._open_in.pop(delivery, None)
+        if generation is not None:
+            self._counts[generation] -= 1
 
     def _begin_generation(self) -> None:
         self._generation += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from campaigns.engine.claims import due, queued
 from campaigns.engine.processes import this_process
 from campaigns.models import Campaign, SendShift
 from mailhub.logs import get_logger
@@ -29,11 +31,22 @@ _RENEWALS_A_LEASE = 6
 _ROWS_A_SHIFT = 200
 
 
-def ask_for_shifts(campaign: Campaign, remaining: int) -> None:
-    """Queue turns for this campaign, as many as there are workers if it is large."""
-    wanted = min(settings.MAILHUB_WORKERS, 1 + remaining // _ROWS_A_SHIFT)
-    for _ in range(max(1, wanted)):
-        _enqueue(SendShift.objects.create(campaign=campaign, asked_at=timezone.now()).pk)
+def top_up_shifts(campaign: Campaign) -> None:
+    """Queue as many turns as the campaign has use for, less those that it has.
+
+    One while its audience is not fixed; then one for each worker, if it is large.
+    """
+    wanted = 1
+    if campaign.started_at is not None:
+        most = _ROWS_A_SHIFT * settings.MAILHUB_WORKERS
+        rows = queued(campaign.pk)[:most].count() or due(campaign.pk)[:most].count()
+        wanted = math.ceil(rows / _ROWS_A_SHIFT)
+    if not campaign.is_active or not wanted:
+        return
+    with transaction.atomic():
+        there_are = SendShift.objects.filter(campaign=campaign).count()
+        for _ in range(wanted - there_are):
+            _enqueue(SendShift.objects.create(campaign=campaign, asked_at=timezone.now()).pk)
 
 
 def ask_again() -> None:
@@ -75,12 +88,12 @@ class Lease:
 
     `is_held` turns false well before anybody else may settle the shift, so a worker that was
     cut off from the database stops before its next message. `rate` is asked for the number
-    to write beside the renewal.
+    to write beside each renewal.
     """
 
-    def __init__(self, shift: SendShift, rate: Callable[[], float]) -> None:
+    def __init__(self, shift: SendShift) -> None:
+        self.rate: Callable[[], float] = float
         self._shift = shift
-        self._rate = rate
         self._seconds: float = settings.MAILHUB_LEASE_SECONDS
         self._until: float = _clock() + self._seconds * _OWN_SHARE
         self._over = threading.Event()
@@ -102,7 +115,7 @@ class Lease:
         began = _clock()
         mine = SendShift.objects.filter(pk=self._shift.pk, process=self._shift.process)
         try:
-            renewed = mine.update(renewed_at=Now(), rate=self._rate())
+            renewed = mine.update(renewed_at=Now(), rate=self.rate())
         except DatabaseError as error:
             connection.close()
             log.warning("lease not renewed", shift=self._shift.pk, error=str(error))

@@ -1,0 +1,107 @@
+"""What passes between a worker's main thread and its senders."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from threading import Condition
+
+from campaigns.composing import Person
+from campaigns.engine.claims import Claimed
+from campaigns.engine.outcomes import Finished
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assignment:
+    """One delivery to be sent: whom to, and under which message id."""
+
+    claimed: Claimed
+    person: Person
+    message_id: str
+
+
+class Board:
+    """Assignments wait here for a sender, and outcomes for the database.
+
+    Closed, it gives out nothing more; what still waits can then be taken off.
+    """
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._waiting: deque[Assignment] = deque()
+        self._taken = 0
+        self._finished: list[Finished] = []
+        self._is_open = True
+
+    def put(self, assignments: Iterable[Assignment]) -> None:
+        """Offer these to the senders."""
+        with self._changed:
+            self._waiting.extend(assignments)
+            self._changed.notify_all()
+
+    def take(self) -> Assignment | None:
+        """The next one, None where there is none now or the board is closed."""
+        with self._changed:
+            if not self._is_open or not self._waiting:
+                return None
+            self._taken += 1
+            return self._waiting.popleft()
+
+    def put_back(self, assignments: Iterable[Assignment]) -> None:
+        """These were taken and not offered to the server."""
+        with self._changed:
+            for assignment in assignments:
+                self._waiting.appendleft(assignment)
+                self._taken -= 1
+            self._changed.notify_all()
+
+    def finish(self, finished: Finished) -> None:
+        """One that was taken has ended."""
+        with self._changed:
+            self._finished.append(finished)
+            self._taken -= 1
+            if not self._waiting:
+                self._changed.notify_all()
+
+    def collect(self) -> list[Finished]:
+        """The outcomes since the last call."""
+        with self._changed:
+            finished, self._finished = self._finished, []
+            return finished
+
+    def await_work(self) -> bool:
+        """Wait until something can be taken; False when the board is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or not self._is_open)
+            return self._is_open
+
+    def pause(self, seconds: float) -> None:
+        """Wait that long, less where the senders run out of work."""
+        with self._changed:
+            if self._waiting or self._taken:
+                self._changed.wait(seconds)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a sender."""
+        return len(self._waiting)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is being sent."""
+        with self._changed:
+            return not self._waiting and not self._taken
+
+    def close(self) -> None:
+        """Give out nothing more."""
+        with self._changed:
+            self._is_open = False
+            self._changed.notify_all()
+
+    def clear(self) -> list[Assignment]:
+        """Take off what still waits."""
+        with self._changed:
+            left = list(self._waiting)
+            self._waiting.clear()
+            return left

@@ -1,0 +1,96 @@
+"""Settling the shifts of workers that are gone, from what their journals prove.
+
+    the worker                        its journal         what was begun    what was not
+    is gone, or silent, machine up    exact               R: R, D: uncertain    queued
+    went with its machine             may lack its end    R: R, D: uncertain    uncertain
+    is silent for long                cannot be read      uncertain             uncertain
+
+A worker whose lease has lapsed sends nothing (`campaigns.engine.shifts.Lease`), so its rows
+can be given to others though it may still run.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models.functions import Now
+
+from campaigns.engine.journal import read_journal, remove_journal
+from campaigns.engine.outcomes import Finished, record
+from campaigns.engine.processes import Life, life_of
+from campaigns.models import Delivery, DeliveryState, SendShift
+from mailhub.logs import get_logger
+
+log = get_logger(__name__)
+
+_LOST = "The worker was lost before the server's answer was seen."
+
+
+def settle_lost_shifts() -> None:
+    """Settle every shift whose worker is gone or has lost its lease."""
+    for shift in SendShift.objects.exclude(process=""):
+        match life_of(shift.process):
+            case Life.GONE:
+                _settle(shift, is_exact=True)
+            case Life.REBOOTED:
+                _settle(shift, is_exact=False)
+            case Life.LIVES:
+                if _is_silent_for(shift, settings.MAILHUB_LEASE_SECONDS):
+                    _settle(shift, is_exact=True)
+            case Life.HIDDEN:
+                _settle_from_outside(shift, journal_is_exact=True)
+            case Life.ELSEWHERE:
+                _settle_from_outside(shift, journal_is_exact=False)
+
+
+def _settle_from_outside(shift: SendShift, *, journal_is_exact: bool) -> None:
+    """Of a worker that can only be judged by its silence; it is given time to come back."""
+    if _is_silent_for(shift, settings.MAILHUB_LOST_MACHINE_SECONDS):
+        _settle(shift, is_exact=False)
+    elif (
+        journal_is_exact
+        and read_journal(shift.journal) is not None
+        and _is_silent_for(shift, settings.MAILHUB_LEASE_SECONDS)
+    ):
+        _settle(shift, is_exact=True)
+
+
+def _is_silent_for(shift: SendShift, seconds: float) -> bool:
+    lapsed = SendShift.objects.filter(renewed_at__lt=Now() - timedelta(seconds=seconds))
+    return lapsed.filter(pk=shift.pk).exists()
+
+
+def _settle(shift: SendShift, *, is_exact: bool) -> None:
+    """Give each row in its hand a state, and end it: all in one transaction, or not at all."""
+    with transaction.atomic():
+        locked = SendShift.objects.select_for_update(skip_locked=True)
+        if not list(locked.filter(pk=shift.pk, renewed_at=shift.renewed_at)):
+            return
+        events = read_journal(shift.journal)
+        if events is None:
+            events, is_exact = {}, False
+        finished: list[Finished] = []
+        for pk, attempts in _in_hand(shift).values_list("pk", "attempts"):
+            attempt = attempts + 1
+            known = events.get((pk, attempt))
+            if known is not None:
+                finished.append(known)
+            elif (pk, attempt) in events or not is_exact:
+                finished.append(Finished(pk, attempt, DeliveryState.UNCERTAIN, _LOST, ""))
+        record(shift, finished)
+        back = _in_hand(shift).update(state=DeliveryState.QUEUED, shift=None)
+        SendShift.objects.filter(pk=shift.pk).delete()
+    remove_journal(shift.journal)
+    log.warning(
+        "settled a lost shift",
+        shift=shift.pk,
+        ended=sum(each.state != DeliveryState.UNCERTAIN for each in finished),
+        uncertain=sum(each.state == DeliveryState.UNCERTAIN for each in finished),
+        queued_again=back,
+    )
+
+
+def _in_hand(shift: SendShift) -> models.QuerySet[Delivery]:
+    return Delivery.objects.filter(shift=shift, state=DeliveryState.SENDING)

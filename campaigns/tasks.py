@@ -1,0 +1,26 @@
+"""What the queue and the dispatcher call: each loads, and calls one function."""
+
+from __future__ import annotations
+
+from campaigns.engine.settling import settle_lost_shifts
+from campaigns.engine.shifts import ask_again, take_shift, top_up_shifts
+from campaigns.engine.work import work_shift as work
+from campaigns.lifecycle import complete_if_done, start_scheduled, waiting_for_workers
+
+
+def work_shift(pk: int) -> None:
+    """Work this shift, unless another worker has."""
+    settle_lost_shifts()
+    shift = take_shift(pk)
+    if shift is not None:
+        work(shift)
+
+
+def revive_campaigns() -> None:
+    """Once a second: start what is due, and find the work that crashed workers left behind."""
+    settle_lost_shifts()
+    start_scheduled()
+    ask_again()
+    for campaign in waiting_for_workers():
+        if not complete_if_done(campaign):
+            top_up_shifts(campaign)
