@@ -55,6 +55,16 @@ class Sealed:
             raise SecretUnreadable("This secret was sealed for another row.")
         return value
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the ring's first key seals it."""
+        first = tuple(settings.MAILHUB_ENCRYPTION_KEYS)[:1]
+        try:
+            _ring(first).decrypt(self.token.encode())
+        except InvalidToken:
+            return False
+        return True
+
     def rotated(self) -> Sealed:
         """The same value under the ring's first key. Raises SecretUnreadable."""
         try:
