@@ -166,3 +166,9 @@ def bar(
         parts.append(BarPart(part, f"{start:.3f}%", f"{min(width, 100 - start):.3f}%"))
         start = min(100.0, start + width)
     return {"words": words, "parts": parts, "name": name}
+
+
+@register.filter
+def percent_words(job: Any) -> str:
+    """How much of a job with a `percent` is done."""
+    return f"{job.percent} percent done"

@@ -1,0 +1,56 @@
+// Shows what an import would make of a file, from its beginning, before it is uploaded.
+"use strict";
+
+(() => {
+  const BEGINNING = 256 * 1024;
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const form = document.getElementById("import-form");
+    const input = document.getElementById("file");
+    const preview = document.getElementById("preview");
+    let newest = 0;
+
+    const show = async () => {
+      const file = input.files[0];
+      const mine = ++newest;
+      preview.replaceChildren();
+      document.getElementById("problem")?.remove();
+      if (!file) {
+        return;
+      }
+      const body = new FormData();
+      body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+      body.append("file", file.slice(0, BEGINNING), file.name);
+      let words = "The columns could not be shown. The import can be started all the same.";
+      try {
+        const answer = await fetch(form.dataset.preview, { method: "POST", body });
+        const html = await answer.text();
+        if (mine !== newest) {
+          return;
+        }
+        if (answer.ok && !answer.redirected) {
+          preview.innerHTML = html;
+          return;
+        }
+      } catch {
+        words = "The server could not be reached, so the columns are not shown.";
+      }
+      preview.textContent = words;
+    };
+
+    input.addEventListener("change", show);
+    show();
+
+    form.addEventListener("submit", () => {
+      const button = document.getElementById("start");
+      button.disabled = true;
+      button.textContent = "Uploading…";
+    });
+    // Coming back by the browser's history shows the form as it was left.
+    window.addEventListener("pageshow", () => {
+      const button = document.getElementById("start");
+      button.disabled = false;
+      button.textContent = "Start the import";
+    });
+  });
+})();
