@@ -58,7 +58,7 @@ class FolderStore:
 
     def keep(self, listed: Sequence[RemoteFolder]) -> list[StoredFolder]:
         """Store what the server lists; the folders in the order in which to read them."""
-        rows = {row.path: row for row in self._rows}
+        rows = {row.path: row for row in self._rows.all()}
         listed = [folder for folder in listed if len(folder.path) <= LONGEST_PATH]
         fresh = [self._row(folder) for folder in listed if folder.path not in rows]
         with transaction.atomic():
@@ -74,7 +74,7 @@ class FolderStore:
     def not_listed(self, listed: Sequence[StoredFolder]) -> list[StoredFolder]:
         """Those that the server has no more."""
         paths = {folder.path for folder in listed}
-        return [StoredFolder.of(row) for row in self._rows if row.path not in paths]
+        return [StoredFolder.of(row) for row in self._rows.all() if row.path not in paths]
 
     def restart(self, folder_id: int, uid_validity: int) -> None:
         """Nothing of the folder is known to be complete."""
