@@ -30,12 +30,13 @@ def main(arguments: list[str]) -> int:
 
         django.setup()
         generated = _generate_document(Path(folder) / "openapi.yaml")
-        if "--write" in arguments:
+    if "--write" in arguments:
+        if generated:
             DOCUMENT.write_text(generated)
             sys.stdout.write(f"Wrote {DOCUMENT}\n")
-            return 0
-        drifted = _show_drift(generated)
-        return int(_misses_migration() or drifted)
+        return int(not generated)
+    drifted = not generated or _show_drift(generated)
+    return int(_misses_migration() or drifted)
 
 
 def _misses_migration() -> bool:
@@ -50,9 +51,14 @@ def _misses_migration() -> bool:
 
 
 def _generate_document(path: Path) -> str:
-    from django.core.management import call_command  # noqa: PLC0415 - after django.setup
+    """The document; "" where it has warnings or errors, which it has shown then."""
+    from django.core.management import CommandError, call_command  # noqa: PLC0415 - as above
 
-    call_command("spectacular", file=str(path), validate=True, fail_on_warn=True)
+    try:
+        call_command("spectacular", file=str(path), validate=True, fail_on_warn=True)
+    except CommandError as error:
+        sys.stderr.write(f"The API document cannot be made: {error}\n")
+        return ""
     return path.read_text()
 
 
