@@ -62,14 +62,14 @@ def _read_fast(fields: list[tuple[str, bytes]], body: bytes) -> Part:
     try:
         node = fast_mail_parser.parse_email_tree(head + b"\r\n" + body)
     except fast_mail_parser.ParseError:
-        return _read_plainly(fields, body)
+        return read_plainly(fields, body)
     except BaseException as error:
         # A panic inside the extension derives from BaseException and has no importable name.
         if type(error).__name__ != "PanicException":
             raise
-        return _read_plainly(fields, body)
+        return read_plainly(fields, body)
     tree = _from_fast(node)
-    return _read_plainly(fields, body) if _has_look_alike_boundary(tree, body) else tree
+    return read_plainly(fields, body) if _has_look_alike_boundary(tree, body) else tree
 
 
 def _has_look_alike_boundary(tree: Part, body: bytes) -> bool:
@@ -220,7 +220,8 @@ class _PlainReader:
             self._leaf = None
 
 
-def _read_plainly(fields: list[tuple[str, bytes]], body: bytes) -> Part:
+def read_plainly(fields: list[tuple[str, bytes]], body: bytes) -> Part:
+    """The tree by the reader that takes anything; `read_tree` uses it where the fast one fails."""
     root, encoding = _part_from(fields, "text/plain")
     boundary = _boundary(root)
     if boundary is None:

@@ -176,7 +176,7 @@ def _split_addresses(value: str) -> Iterator[_Piece]:  # noqa: PLR0912 - one sta
             piece.angle.clear()
         elif character == ">" and in_angle:
             in_angle = False
-        elif character in ",;" and (not in_angle or ("@" in piece.angle)):
+        elif character in ",;" and (not in_angle or _has_address(piece.angle)):
             yield piece
             piece, in_angle = _Piece([], [], []), False
         elif character == ":" and not in_angle and "@" not in piece.words:
@@ -185,6 +185,11 @@ def _split_addresses(value: str) -> Iterator[_Piece]:  # noqa: PLR0912 - one sta
             target.append(character)
         position += 1
     yield piece
+
+
+def _has_address(angle: list[str]) -> bool:
+    """Whether an angle that was never closed holds an address; `<@a,@b:c@d>` is a route."""
+    return "@" in angle and angle[0] != "@"
 
 
 def _read_mailbox(piece: _Piece) -> Mailbox:
