@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -132,7 +133,12 @@ def run_pytest(title: str, environment: dict[str, str], arguments: list[str]) ->
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )
-    last_line = _show(pytest)
+    try:
+        last_line = _show(pytest)
+    except BaseException:  # Ctrl-C, or the SIGTERM below: the tests end with this
+        pytest.terminate()
+        pytest.wait()
+        raise
     return f"{title}: {last_line}", pytest.wait()
 
 
@@ -153,6 +159,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make test", add_help=False)
     parser.add_argument("--only", choices=["sqlite", "postgresql"])
     chosen, for_pytest = parser.parse_known_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     missing = install_what_is_missing()
     names = {requirement.name for requirement in missing}
     lines: list[str] = []
@@ -161,7 +168,10 @@ def main(arguments: list[str]) -> int:
         line, code = run_pytest("SQLite", {}, for_pytest)
         lines.append(line)
         codes.append(code)
-    if chosen.only != "sqlite" and not names & {"PostgreSQL", "Redis"}:
+    absent = sorted(names & {"PostgreSQL", "Redis"})
+    if chosen.only != "sqlite" and absent:
+        lines.append(f"PostgreSQL and Redis: NOT RUN, without {' and '.join(absent)}")
+    elif chosen.only != "sqlite":
         with scaled_servers() as environment:
             line, code = run_pytest("PostgreSQL and Redis", environment, for_pytest)
         lines.append(line)
@@ -170,7 +180,7 @@ def main(arguments: list[str]) -> int:
     for requirement in missing:
         print(f"  {requirement.name}: NOT TESTED, it is not installed. {_advice(requirement)}")
     failed = any(code not in {0, NO_TESTS_COLLECTED} for code in codes)
-    nothing_ran = all(code == NO_TESTS_COLLECTED for code in codes)
+    nothing_ran = all(code == NO_TESTS_COLLECTED for code in codes)  # a filter too fine
     return int(failed or nothing_ran or bool(missing and os.environ.get("CI")))
 
 
