@@ -50,18 +50,16 @@ class ApiKeyQuerySet(TenantQuerySet["ApiKey"]):
         expires_at: datetime | None = None,
     ) -> tuple[ApiKey, str]:
         """A new key and its text, which is never to be had again."""
-        prefix = _random_text(PREFIX_LENGTH)
-        text = f"mh_{prefix}_{_random_text(SECRET_LENGTH)}"
-        row = self.create(
+        row = self.model(
             tenant=membership.tenant,
             user=membership.user,
             name=name,
-            prefix=prefix,
-            digest=digest_key(text),
             scopes=scopes or [],
             is_service=is_service,
             expires_at=expires_at,
         )
+        text = row.make_text()
+        row.save()
         return row, text
 
     def find(self, text: str) -> ApiKey | None:
@@ -102,6 +100,13 @@ class ApiKey(TenantOwned):
 
     def __repr__(self) -> str:
         return f"<ApiKey {self}>"
+
+    def make_text(self) -> str:
+        """Give the row a new text and return it; the caller saves."""
+        self.prefix = _random_text(PREFIX_LENGTH)
+        text = f"mh_{self.prefix}_{_random_text(SECRET_LENGTH)}"
+        self.digest = digest_key(text)
+        return text
 
     def note_use(self) -> None:
         """Remember the use, at most once a minute: a write per request would be a queue."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
 from accounts.models.email_account import EmailAccount
+from accounts.models.membership import Membership
 from accounts.models.user import User
 from accounts.scope import TenantQuerySet
 
@@ -38,3 +40,12 @@ class Delegation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} on {self.account}"
+
+    def clean(self) -> None:
+        """ValidationError where the user is the owner, or of another tenant."""
+        account = EmailAccount.objects.filter(pk=self.account_id).first()
+        if account is None:
+            return
+        members = Membership.objects.filter(tenant_id=account.tenant_id, user_id=self.user_id)
+        if account.user_id == self.user_id or not members.exists():
+            raise ValidationError({"user": "A delegate is another user of the account's tenant."})

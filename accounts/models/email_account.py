@@ -146,6 +146,15 @@ class EmailAccount(TenantOwned):
     def __str__(self) -> str:
         return self.email_address
 
+    def clean(self) -> None:
+        """ValidationError where the credential is another user's."""
+        credential = Credential.objects.filter(pk=self.credential_id).first()
+        if credential is not None and (credential.tenant_id, credential.user_id) != (
+            self.tenant_id,
+            self.user_id,
+        ):
+            raise ValidationError({"credential": "This credential belongs to another user."})
+
     def disconnect(self) -> None:
         """Delete the account, all mail beneath it, and the secret that was given with it."""
         with transaction.atomic():
