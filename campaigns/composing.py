@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,10 @@ class Composer:
     Raises TemplateError and InvalidMessage where the campaign cannot be sent as it stands.
     """
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Campaign, attachments: Sequence[Attachment]) -> None:
         sender = parse_address(campaign.from_email)
+        given = {name.lower() for name in campaign.headers}
+        own = own_headers(campaign, sender)
         self._campaign_id = campaign.campaign_id
         self._domain = sender.domain.strip("[]")
         self._sender = sender.address
@@ -63,13 +65,20 @@ class Composer:
             subject=campaign.subject,
             html=campaign.html_body,
             text=campaign.text_body,
-            headers=own_headers(campaign, sender) | campaign.headers,
+            headers=campaign.headers
+            | {name: value for name, value in own.items() if name.lower() not in given},
             sender=sender,
             reply_to=[parse_address(campaign.reply_to)] if campaign.reply_to else [],
-            attachments=[
-                Attachment(row.filename, bytes(row.content), row.content_type)
-                for row in CampaignAttachment.objects.filter(campaign=campaign)
-            ],
+            attachments=attachments,
+        )
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> Composer:
+        """For a stored campaign, with its attachments."""
+        rows = CampaignAttachment.objects.filter(campaign=campaign)
+        return cls(
+            campaign,
+            [Attachment(row.filename, bytes(row.content), row.content_type) for row in rows],
         )
 
     def message_id(self, delivery: int, attempt: int) -> str:

@@ -44,3 +44,18 @@ def server_settings(
         guard=host_guard(),
         ca_file=settings.MAILHUB_CA_FILE,
     )
+
+
+def refuse_attachment(filename: str) -> None:
+    """Raises InvalidInput for a kind of file that this installation does not send.
+
+    The name's last extension decides, as receiving systems read it: without the dots and
+    spaces that some of them drop from its end.
+    """
+    extension = filename.rstrip(". ").rpartition(".")[2].strip().lower()
+    if extension in settings.MAILHUB_REFUSED_ATTACHMENTS:
+        raise InvalidInput(
+            f"Attachments of type .{extension} are not sent by this installation.",
+            code="attachment_refused",
+            details={"filename": filename},
+        )

@@ -78,7 +78,7 @@ class _Shift:
             return None
         top_up_shifts(campaign)
         try:
-            composer, make_transport = Composer(campaign), connect(campaign)
+            composer, make_transport = Composer.of(campaign), connect(campaign)
         except (MailError, MailhubError, SecretUnreadable) as error:
             return Trouble(str(error), is_final=True)
         with Journal(self._shift.journal) as journal:

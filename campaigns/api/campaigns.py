@@ -1,0 +1,222 @@
+"""`campaigns` and `campaign-status`: what was sent, how far it is, pause, resume, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.viewsets import TenantViewSet
+from accounts.idempotency import idempotent
+from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
+from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState
+from campaigns.progress import Progress, measure_progress, measure_progress_of
+from mailhub.errors import InvalidInput
+
+
+class CampaignStatusSerializer(serializers.Serializer[Any]):
+    """How far a campaign is: total = sent + failed + skipped + uncertain + remaining."""
+
+    campaign_id = serializers.CharField()
+    campaign_name = serializers.CharField()
+    status = serializers.ChoiceField(CampaignStatus.choices)
+    total_contacts = serializers.IntegerField()
+    sent_count = serializers.IntegerField()
+    failed_count = serializers.IntegerField()
+    skipped_count = serializers.IntegerField()
+    uncertain_count = serializers.IntegerField()
+    remaining_count = serializers.IntegerField()
+    rate_per_second = serializers.FloatField()
+    estimated_completion_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    completed_at = serializers.DateTimeField(allow_null=True)
+    last_error = serializers.CharField(allow_blank=True)
+
+
+class CampaignSerializer(CampaignStatusSerializer):
+    """A campaign as it was asked for, without its secrets, and how far it is."""
+
+    kind = serializers.CharField()
+    subject = serializers.CharField()
+    from_email = serializers.CharField()
+    reply_to = serializers.CharField(allow_blank=True)
+    sender = serializers.CharField(help_text="account, server or default.")
+    account_id = serializers.UUIDField(allow_null=True)
+    smtp_server = serializers.CharField(allow_blank=True)
+    scheduled_at = serializers.DateTimeField(allow_null=True)
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    """One recipient; `reply` holds the server's words."""
+
+    class Meta:
+        model = Delivery
+        fields = (
+            "email",
+            "state",
+            "attempts",
+            "next_attempt_at",
+            "message_id",
+            "reply",
+            "finished_at",
+        )
+
+
+def status_values(campaign: Campaign, progress: Progress) -> dict[str, Any]:
+    """The fields of CampaignStatusSerializer."""
+    return {
+        "campaign_id": campaign.campaign_id,
+        "campaign_name": campaign.name,
+        "status": progress.status,
+        "total_contacts": progress.total,
+        "sent_count": progress.sent,
+        "failed_count": progress.failed,
+        "skipped_count": progress.skipped,
+        "uncertain_count": progress.uncertain,
+        "remaining_count": progress.remaining,
+        "rate_per_second": progress.rate_per_second,
+        "estimated_completion_at": progress.estimated_completion_at,
+        "created_at": campaign.created_at,
+        "updated_at": progress.updated_at,
+        "started_at": progress.started_at,
+        "completed_at": progress.completed_at,
+        "last_error": progress.last_error,
+    }
+
+
+def campaign_values(campaign: Campaign, progress: Progress) -> dict[str, Any]:
+    """The fields of CampaignSerializer."""
+    return {
+        **status_values(campaign, progress),
+        "kind": campaign.kind,
+        "subject": campaign.subject,
+        "from_email": campaign.from_email,
+        "reply_to": campaign.reply_to,
+        "sender": campaign.sender,
+        "account_id": campaign.account_id,
+        "smtp_server": campaign.smtp_host,
+        "scheduled_at": campaign.scheduled_at,
+    }
+
+
+class CampaignsOfCaller(TenantViewSet[Campaign]):
+    """What both resources share."""
+
+    scope = "campaigns"
+    # What a list does not show is not read.
+    queryset = Campaign.objects.defer("html_body", "text_body", "headers", "smtp_password")
+    lookup_field = "campaign_id"
+    lookup_value_regex = "[a-z0-9_]+"
+    page_key = "campaigns"
+
+
+class CampaignStatusViewSet(CampaignsOfCaller):
+    """The progress of one campaign."""
+
+    serializer_class = CampaignStatusSerializer
+
+    def retrieve(self, request: Request, campaign_id: str) -> Response:
+        """How far the campaign is; made to be asked for every two seconds."""
+        campaign = self.get_object()
+        values = status_values(campaign, measure_progress_of([campaign])[campaign.pk])
+        return Response(CampaignStatusSerializer(values).data)
+
+
+class CampaignViewSet(CampaignsOfCaller):
+    """The tenant's campaigns, newest first."""
+
+    serializer_class = CampaignSerializer
+
+    @extend_schema(
+        parameters=[OpenApiParameter("status", enum=CampaignStatus.values)],
+        responses=CampaignSerializer(many=True),
+    )
+    def list(self, request: Request) -> Response:
+        """The tenant's campaigns, newest first."""
+        rows = _narrow(self.get_queryset(), request, "status", CampaignStatus.values)
+        page = self.paginate_queryset(rows) or []
+        measured = measure_progress_of(page)
+        values = [campaign_values(campaign, measured[campaign.pk]) for campaign in page]
+        return self.get_paginated_response(CampaignSerializer(values, many=True).data)
+
+    def retrieve(self, request: Request, campaign_id: str) -> Response:
+        """One campaign."""
+        return self._answer(self.get_object())
+
+    @extend_schema(request=None, responses=CampaignSerializer)
+    @action(detail=True, methods=["post"])
+    @idempotent()
+    def pause(self, request: Request, campaign_id: str) -> Response:
+        """Send nothing more for now; what is on its way ends."""
+        return self._change(pause_campaign)
+
+    @extend_schema(request=None, responses=CampaignSerializer)
+    @action(detail=True, methods=["post"])
+    @idempotent()
+    def resume(self, request: Request, campaign_id: str) -> Response:
+        """Go on where it was paused."""
+        return self._change(resume_campaign)
+
+    @extend_schema(request=None, responses=CampaignSerializer)
+    @action(detail=True, methods=["post"])
+    @idempotent()
+    def cancel(self, request: Request, campaign_id: str) -> Response:
+        """Send nothing more, for good."""
+        return self._change(cancel_campaign)
+
+    def _change(self, change: Callable[[Campaign], None]) -> Response:
+        campaign = self.get_object()
+        change(campaign)
+        return self._answer(campaign)
+
+    def _answer(self, campaign: Campaign) -> Response:
+        values = campaign_values(campaign, measure_progress(campaign))
+        return Response(CampaignSerializer(values).data)
+
+
+class DeliveryViewSet(mixins.ListModelMixin, TenantViewSet[Delivery]):
+    """The recipients of one campaign."""
+
+    scope = "campaigns"
+    queryset = Delivery.objects.all()
+    serializer_class = DeliverySerializer
+    page_key = "deliveries"
+    page_ordering = "pk"
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        rows = super().get_queryset()
+        if getattr(self, "swagger_fake_view", False):
+            return rows
+        campaigns = Campaign.objects.for_caller(self.caller).only("pk")
+        campaign = get_object_or_404(campaigns, campaign_id=self.kwargs["campaign_id"])
+        rows = _narrow(rows.filter(campaign=campaign), self.request, "state", DeliveryState.values)
+        email = self.request.query_params.get("email")
+        return rows.filter(email=email.strip().lower()) if email else rows
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("state", enum=DeliveryState.values),
+            OpenApiParameter("email", description="One address, as it was written to."),
+        ]
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The recipients of the campaign and what became of each."""
+        return super().list(request, *args, **kwargs)
+
+
+def _narrow(rows: QuerySet[Any], request: Request, name: str, values: list[str]) -> QuerySet[Any]:
+    wanted = request.query_params.get(name)
+    if wanted is None:
+        return rows
+    if wanted not in values:
+        raise InvalidInput.field(name, f"Give one of {', '.join(values)}.")
+    return rows.filter(**{name: wanted})

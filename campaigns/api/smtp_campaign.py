@@ -1,0 +1,226 @@
+"""`smtp-campaign`: one call that makes a campaign and starts it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.viewsets import CallerViewSet
+from accounts.connections import smtp_encryption
+from accounts.idempotency import idempotent
+from accounts.models import AccountEncryption, EmailAccount
+from campaigns.creation import CampaignPlan, PlannedServer, create_campaign
+from campaigns.models import Campaign
+from contacts.addresses import InvalidAddress, normalise_email
+from mailhub.api.strict import StrictMixin
+from mailhub.errors import InvalidInput, TooLarge
+from mailhub.mail.addresses import parse_address, refuse_breaks
+from mailhub.mail.errors import InvalidMessage
+from mailhub.mail.headers import check_header_name
+from mailhub.mail.message import Attachment
+from mailhub.mail.server import DEFAULT_PORTS, Protocol
+
+MOST_ADDRESSES = 100_000
+MOST_ATTACHMENTS = 50
+MOST_HEADERS = 30
+_SHOWN_BAD_ADDRESSES = 20
+
+
+class OneLineField(serializers.CharField):
+    """Text that will stand in a header: not trimmed into shape, but refused with a line break."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        value: str = super().to_internal_value(data)
+        try:
+            refuse_breaks("This field", value)
+        except InvalidMessage as error:
+            raise serializers.ValidationError(error.message) from error
+        return value.strip()
+
+
+class AddressField(OneLineField):
+    """`a@b.c` or `Ann <a@b.c>`."""
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        try:
+            return value and str(parse_address(value)) and value
+        except InvalidMessage as error:
+            raise serializers.ValidationError(error.message) from error
+
+
+class AttachmentSerializer(StrictMixin, serializers.Serializer[Any]):
+    """A file; `content` is base64."""
+
+    filename = OneLineField(max_length=255)
+    content = serializers.CharField(trim_whitespace=False)
+    content_type = OneLineField(max_length=255, required=False, default="application/octet-stream")
+
+    def validate_content(self, value: str) -> bytes:
+        if len(value) > settings.MAILHUB_MESSAGE_LIMIT * 2:
+            raise TooLarge("This attachment is larger than a message may be.")
+        try:
+            return base64.b64decode("".join(value.split()), validate=True)
+        except (ValueError, binascii.Error) as error:
+            raise serializers.ValidationError("This is not base64.") from error
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return {"attachment": Attachment(**attrs)}
+        except InvalidMessage as error:
+            raise serializers.ValidationError({"content_type": [error.message]}) from error
+
+
+class SmtpCampaignSerializer(StrictMixin, serializers.Serializer[Any]):
+    """The server is one of three: smtp_server, account_id, or the installation's own.
+
+    `subject`, `body` (HTML) and `text_body` may hold placeholders such as
+    `{{ first_name }}`. Without `emails` it goes to every contact.
+    """
+
+    subject = OneLineField(max_length=1000)
+    body = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    text_body = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    campaign_name = OneLineField(required=False, allow_blank=True, max_length=200)
+    from_email = AddressField(required=False, allow_blank=True, max_length=400)
+    reply_to = AddressField(required=False, allow_blank=True, max_length=400)
+    headers = serializers.DictField(child=OneLineField(allow_blank=True), required=False)
+    smtp_server = serializers.CharField(required=False, allow_blank=True, max_length=253)
+    smtp_port = serializers.IntegerField(required=False, min_value=1, max_value=65_535)
+    smtp_encryption = serializers.ChoiceField(AccountEncryption.choices, required=False)
+    smtp_username = OneLineField(required=False, allow_blank=True, max_length=320)
+    smtp_password = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, write_only=True, max_length=4096
+    )
+    account_id = serializers.UUIDField(required=False)
+    emails = serializers.ListField(
+        child=serializers.CharField(), required=False, allow_empty=False, max_length=MOST_ADDRESSES
+    )
+    attachments = serializers.ListField(
+        child=AttachmentSerializer(), required=False, max_length=MOST_ATTACHMENTS
+    )
+    scheduled_at = serializers.DateTimeField(required=False)
+
+    def validate_headers(self, value: dict[str, str]) -> dict[str, str]:
+        if len(value) > MOST_HEADERS:
+            raise serializers.ValidationError(f"Give at most {MOST_HEADERS} header fields.")
+        for name in value:
+            try:
+                check_header_name(name)
+            except InvalidMessage as error:
+                raise serializers.ValidationError(error.message) from error
+        return value
+
+    def validate_emails(self, value: list[str]) -> list[str]:
+        emails, bad = [], []
+        for text in value:
+            try:
+                emails.append(normalise_email(text))
+            except InvalidAddress as error:
+                bad.append(f"{text[:100]}: {error}")
+        if bad:
+            raise serializers.ValidationError(bad[:_SHOWN_BAD_ADDRESSES])
+        return emails
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        named = [name for name in attrs if name.startswith("smtp_")]
+        if attrs.get("account_id") and named:
+            raise serializers.ValidationError(
+                {name: ["Give a server or an account_id, not both."] for name in named}
+            )
+        if named and not attrs.get("smtp_server"):
+            raise serializers.ValidationError(
+                {"smtp_server": ["Name the server to which the other smtp_ fields belong."]}
+            )
+        return attrs
+
+    def plan(self) -> CampaignPlan:
+        """What is asked for, once it is valid. Raises InvalidInput for a foreign account."""
+        given = self.validated_data
+        return CampaignPlan(
+            name=given.get("campaign_name", ""),
+            subject=given["subject"],
+            html_body=given.get("body", ""),
+            text_body=given.get("text_body", ""),
+            from_email=given.get("from_email", ""),
+            reply_to=given.get("reply_to", ""),
+            headers=given.get("headers", {}),
+            attachments=tuple(each["attachment"] for each in given.get("attachments", ())),
+            account=self._account(),
+            server=self._server(),
+            emails=given.get("emails"),
+            scheduled_at=given.get("scheduled_at"),
+        )
+
+    def _account(self) -> EmailAccount | None:
+        key = self.validated_data.get("account_id")
+        if key is None:
+            return None
+        accounts = EmailAccount.objects.sendable_by(self.context["caller"])
+        account = accounts.filter(pk=key, is_enabled=True).first()
+        if account is None:
+            raise InvalidInput.field(
+                "account_id", "There is no such account from which you may send."
+            )
+        return account
+
+    def _server(self) -> PlannedServer | None:
+        given = self.validated_data
+        if not given.get("smtp_server"):
+            return None
+        encryption = smtp_encryption(given.get("smtp_encryption", ""), given.get("smtp_port"))
+        return PlannedServer(
+            host=given["smtp_server"],
+            port=given.get("smtp_port") or DEFAULT_PORTS[Protocol.SMTP, encryption],
+            encryption=encryption,
+            username=given.get("smtp_username", ""),
+            password=given.get("smtp_password", ""),
+        )
+
+
+class StartedSerializer(serializers.Serializer[Any]):
+    """A campaign that was accepted, and where to follow it."""
+
+    campaign_id = serializers.CharField()
+    status = serializers.CharField()
+    total_contacts = serializers.IntegerField()
+    status_url = serializers.URLField()
+    progress_url = serializers.URLField()
+
+
+def started_answer(campaign: Campaign) -> dict[str, Any]:
+    """The answer to a call that made a campaign."""
+    base = settings.MAILHUB_PUBLIC_URL
+    return {
+        "campaign_id": campaign.campaign_id,
+        "status": campaign.status,
+        "total_contacts": campaign.total_contacts,
+        "status_url": f"{base}/api/campaign-status/{campaign.campaign_id}",
+        "progress_url": base + reverse("campaign", args=[campaign.campaign_id]),
+    }
+
+
+class SmtpCampaignViewSet(CallerViewSet):
+    """Bulk mail over any SMTP server."""
+
+    scope = "campaigns"
+
+    @extend_schema(request=SmtpCampaignSerializer, responses={202: StartedSerializer})
+    @idempotent(talks_to_servers=True)
+    def create(self, request: Request) -> Response:
+        """Send a personalised message to many, now or at `scheduled_at`."""
+        serializer = SmtpCampaignSerializer(data=request.data, context={"caller": self.caller})
+        serializer.is_valid(raise_exception=True)
+        campaign = create_campaign(self.caller, serializer.plan())
+        return Response(started_answer(campaign), status=202)
