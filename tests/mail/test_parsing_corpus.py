@@ -22,7 +22,8 @@ MESSAGES = sorted(CORPUS.glob("*.eml"))
 def _as_json(parsed: Any) -> dict[str, Any]:
     values = asdict(parsed)
     values["date"] = parsed.date.isoformat() if parsed.date else None
-    return json.loads(json.dumps(values))
+    plain: dict[str, Any] = json.loads(json.dumps(values))
+    return plain
 
 
 @pytest.mark.parametrize("path", MESSAGES, ids=lambda path: path.stem)

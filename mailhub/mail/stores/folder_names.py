@@ -119,7 +119,7 @@ def decode_name(octets: bytes) -> str:
             path = octets.decode("utf-8")
         except UnicodeDecodeError:
             path = octets.decode("latin-1")
-    path = _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", clean_text(path))
+    path = clean_text(_CONTROLS.sub("\N{REPLACEMENT CHARACTER}", path))
     return "INBOX" if path.upper() == "INBOX" else path
 
 

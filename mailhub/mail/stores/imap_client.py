@@ -45,6 +45,7 @@ _DEFERRED = re.compile(
 _REFUSED = re.compile(r"\[(?:AUTHENTICATIONFAILED|AUTHORIZATIONFAILED|EXPIRED)\]", re.IGNORECASE)
 _NEEDS_ENCRYPTION = re.compile(r"\[PRIVACYREQUIRED\]", re.IGNORECASE)
 _NONSENSE = ("unexpected", "unterminated", "got more than", "not IMAP4", "no CAPABILITY")
+_BARE_RESULT = re.compile(rb"\S{1,30} (?:OK|NO|BAD)\r\n")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -68,6 +69,11 @@ class GuardedClient(imaplib.IMAP4):
         except BaseException:
             connection.close()
             raise
+
+    def readline(self) -> bytes:
+        """A line; a result without text gets the space behind it that imaplib waits for."""
+        line = super().readline()
+        return line[:-2] + b" \r\n" if _BARE_RESULT.fullmatch(line) else line
 
     def read(self, size: int) -> bytes:
         """A literal, whole or not at all, in pieces so that a false size costs nothing."""
