@@ -45,6 +45,9 @@ make_venv_with_pip() {
     "$python" -m venv .venv
 }
 
+# uv trusts the authorities that this machine trusts, as pip does (older uv: the second).
+export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
+
 python=$(find_python)
 if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then
     is_recent .venv/bin/python || uv venv --quiet --clear --python "$python" .venv
