@@ -1,5 +1,14 @@
 """The page addresses of campaigns."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from campaigns import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("campaigns", views.list_campaigns, name="campaigns"),
+    path("campaigns/<str:campaign_id>", views.show_campaign, name="campaign"),
+    path("campaigns/<str:campaign_id>/measures", views.show_measures, name="campaign-measures"),
+    path("campaigns/<str:campaign_id>/pause", views.pause, name="pause-campaign"),
+    path("campaigns/<str:campaign_id>/resume", views.resume, name="resume-campaign"),
+    path("campaigns/<str:campaign_id>/cancel", views.cancel, name="cancel-campaign"),
+]

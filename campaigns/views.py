@@ -9,9 +9,9 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.pages import PageRequest, page
+from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
 from campaigns.models import Campaign, CampaignStatus
-from campaigns.progress import measure_progress
-from campaigns.sending import cancel_campaign, pause_campaign, resume_campaign
+from campaigns.progress import measure_progress, measure_progress_of
 from mailhub.api.pagination import page_after, write_cursor
 from mailhub.errors import Conflict
 
@@ -35,11 +35,12 @@ def list_campaigns(request: PageRequest) -> HttpResponse:
         rows = rows[:CAMPAIGNS_A_PAGE]
         narrowed = {"status": wanted} if wanted else {}
         older = urlencode({**narrowed, "cursor": write_cursor("-pk", rows[-1].pk, rows[-1].pk)})
+    progress = measure_progress_of(rows)
     return render(
         request,
         "campaigns/list.html",
         {
-            "rows": [(campaign, measure_progress(campaign)) for campaign in rows],
+            "rows": [(campaign, progress[campaign.pk]) for campaign in rows],
             "statuses": CampaignStatus.values,
             "wanted": wanted,
             "older": older,

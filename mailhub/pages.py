@@ -2,36 +2,121 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
+from django.utils import timezone
+from django.views.decorators.http import require_safe
 
+from accounts.caller import Caller
 from accounts.models import EmailAccount
 from accounts.pages import PageRequest, page
+from campaigns.models import ACTIVE, Campaign, CampaignStatus
+from campaigns.progress import Progress, measure_progress_of
+from contacts.models import Contact, ImportJob, ImportStatus
+from mailboxes.models import SyncRun, SyncState
 from mailhub.api.errors import json_error, wants_json
 
+_SHOWN = 10
+_NEWS_FOR = timedelta(days=7)
 
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What is under way for a caller, a few of each kind."""
+
+    campaigns: list[tuple[Campaign, Progress]]
+    imports: list[ImportJob]
+    syncs: list[SyncRun]
+
+    def __bool__(self) -> bool:
+        return bool(self.campaigns or self.imports or self.syncs)
+
+
+@require_safe
 @page(scope=None)
 def home(request: PageRequest) -> HttpResponse:
     """What runs now, what needs attention, and what a newcomer does next."""
     caller = request.caller
-    mine = EmailAccount.objects.for_caller(caller)
-    seen = EmailAccount.objects.in_tenant_of(caller) if caller.is_admin else mine
-    return render(
-        request,
-        "home.html",
-        {
-            "has_account": mine.exists(),
-            "disabled_accounts": seen.filter(is_enabled=False).order_by("email_address")[:20],
-        },
+    context = {
+        "running": _running(caller),
+        **_needing_attention(caller),
+        "steps": _first_steps(caller),
+    }
+    return render(request, "home.html", context)
+
+
+@require_safe
+@page(scope=None)
+def running_now(request: PageRequest) -> HttpResponse:
+    """The moving part of the home page."""
+    return render(request, "running.html", {"running": _running(request.caller)})
+
+
+def _running(caller: Caller) -> Running:
+    campaigns: list[Campaign] = []
+    imports: list[ImportJob] = []
+    if caller.may("campaigns", write=False):
+        active = Campaign.objects.for_caller(caller).filter(status__in=ACTIVE)
+        campaigns = list(active.order_by("-pk")[:_SHOWN])
+    if caller.may("contacts", write=False):
+        unfinished = (ImportStatus.PENDING, ImportStatus.IN_PROGRESS)
+        jobs = ImportJob.objects.for_caller(caller).filter(status__in=unfinished)
+        imports = list(jobs.order_by("-pk")[:_SHOWN])
+    progress = measure_progress_of(campaigns)
+    syncs = SyncRun.objects.for_caller(caller).active().select_related("account")
+    return Running(
+        [(campaign, progress[campaign.pk]) for campaign in campaigns],
+        imports,
+        list(syncs.order_by("created_at")[:_SHOWN]),
     )
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django names it
+def _needing_attention(caller: Caller) -> dict[str, Any]:
+    mine = EmailAccount.objects.for_caller(caller)
+    seen = EmailAccount.objects.in_tenant_of(caller) if caller.is_admin else mine
+    newest = SyncRun.objects.filter(account=OuterRef("pk")).order_by("-created_at")
+    not_synced = mine.filter(is_enabled=True).annotate(
+        sync_state=Subquery(newest.values("state")[:1]),
+        sync_error=Subquery(newest.values("error")[:1]),
+    )
+    return {
+        "disabled_accounts": seen.filter(is_enabled=False).order_by("email_address")[:_SHOWN],
+        "accounts_not_synced": not_synced.filter(sync_state=SyncState.FAILED)[:_SHOWN],
+        "troubled_campaigns": _troubled_campaigns(caller)[:_SHOWN],
+    }
+
+
+def _troubled_campaigns(caller: Caller) -> QuerySet[Campaign]:
+    campaigns = Campaign.objects.for_caller(caller)
+    if not caller.may("campaigns", write=False):
+        return campaigns.none()
+    lately = timezone.now() - _NEWS_FOR
+    failed = Q(status=CampaignStatus.FAILED, completed_at__gte=lately)
+    held_up = Q(status__in=(*ACTIVE, CampaignStatus.PAUSED)) & ~Q(last_error="")
+    return campaigns.filter(failed | held_up).order_by("-pk")
+
+
+def _first_steps(caller: Caller) -> dict[str, Any]:
+    """What a newcomer has done of the three first steps; `next` is the name of one that is open."""
+    done = {
+        "account": EmailAccount.objects.for_caller(caller).exists(),
+        "contacts": Contact.objects.for_caller(caller).exists(),
+        "campaign": Campaign.objects.for_caller(caller).exists(),
+    }
+    return {**done, "next": next((name for name, is_done in done.items() if not is_done), "")}
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400 for what no view saw, such as a host name that is not this site's."""
     if wants_json(request):
         return json_error("invalid", "This request is not valid.", 400)
-    return HttpResponse("This request is not valid.", "text/plain; charset=utf-8", 400)
+    return HttpResponse(loader.get_template("400.html").render(), status=400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

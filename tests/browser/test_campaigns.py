@@ -1,0 +1,142 @@
+"""A campaign as a person watches it go."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from campaigns.models import Campaign, CampaignStatus, DeliveryState
+from tests.browser.conftest import Desk, allow_to_log_in
+from tests.pages.mailings import make_campaign, settle
+from tests.people import People
+
+
+def width_of(page: Page, part: str) -> str | None:
+    """How wide a part of the large bar is, as "40.000%"."""
+    return page.locator(f"#part-{part}").get_attribute("width")
+
+
+def test_the_bar_moves_and_the_page_ends_as_a_report(members_desk: Desk, people: People) -> None:
+    campaign = make_campaign(people.member, sent=40, failed=3, skipped=2, queued=155)
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    assert width_of(page, "good") == "20.000%"
+    expect(page.locator("#announcement")).to_have_text("Sending, 20 percent done")
+    members_desk.look("campaign-running")
+    settle(campaign, DeliveryState.SENT, 60)
+    settle(campaign, DeliveryState.FAILED, 1)
+    expect(page.locator("#sent")).to_have_text("100")
+    expect(page.get_by_text("550 5.1.1 Mailbox is gone")).to_be_visible()
+    assert width_of(page, "good") == "50.000%"
+    expect(page.locator("#announcement")).to_have_text("Sending, 50 percent done")
+    settle(campaign, DeliveryState.SENT, 94)
+    Campaign.objects.update(status=CampaignStatus.COMPLETED, completed_at=timezone.now())
+    expect(page.get_by_text("The server accepted the message for 194 of 200")).to_be_visible()
+    expect(page.locator("#announcement")).to_contain_text("194 of 200 recipients")
+    assert page.locator("[hx-get]").count() == 0
+    members_desk.look("campaign-completed")
+
+
+def test_pause_resume_and_cancel(members_desk: Desk, people: People) -> None:
+    campaign = make_campaign(people.member, sent=1, queued=1_234)
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+    members_desk.look("campaign-paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.get_by_role("link", name="Cancel", exact=True).click()
+    expect(page.get_by_text("1,234 recipients")).to_be_visible()
+    members_desk.look("campaign-cancel")
+    page.get_by_role("button", name="Cancel the campaign").click()
+    expect(page.get_by_text("1,234 got nothing.")).to_be_visible()
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.CANCELLED
+
+
+def test_a_pause_by_another_person_is_seen(members_desk: Desk, people: People) -> None:
+    campaign = make_campaign(people.member, sent=1, queued=9)
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    Campaign.objects.update(status=CampaignStatus.PAUSED, last_error="421 4.7.0 Try again later")
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(page.get_by_text("421 4.7.0 Try again later")).to_be_visible()
+    members_desk.look("campaign-trouble")
+
+
+def test_what_a_person_reads_stays_while_numbers_move(members_desk: Desk, people: People) -> None:
+    campaign = make_campaign(people.member, failed=2, queued=50)
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    page.evaluate("document.querySelector('#failures table').id = 'the-same'")
+    page.get_by_role("button", name="Pause").focus()
+    settle(campaign, DeliveryState.SENT, 25)
+    expect(page.locator("#sent")).to_have_text("25")
+    assert page.locator("#the-same").count() == 1
+    assert page.evaluate("document.activeElement.id") == "pause"
+
+
+def test_without_scripts_the_page_refreshes_itself(
+    members_desk: Desk, people: People, live_server: object
+) -> None:
+    campaign = make_campaign(people.member, sent=1, queued=9)
+    members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    cookies = members_desk.page.context.cookies()
+    browser = members_desk.page.context.browser
+    assert browser is not None
+    context = browser.new_context(java_script_enabled=False)
+    context.add_cookies(cookies)  # type: ignore[arg-type]  # as they were handed out
+    page = context.new_page()
+    page.goto(f"{members_desk.url}/campaigns/{campaign.campaign_id}")
+    settle(campaign, DeliveryState.SENT, 9)
+    expect(page.locator("#sent")).to_have_text("10", timeout=9_000)
+    context.close()
+
+
+def test_the_session_ends_while_the_page_is_open(members_desk: Desk, people: People) -> None:
+    campaign = make_campaign(people.member, queued=9)
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    page.context.clear_cookies()
+    page.wait_for_url(f"{members_desk.url}/login?next=/campaigns/{campaign.campaign_id}")
+    members_desk.forgive("401")
+
+
+def test_the_list(members_desk: Desk, people: People) -> None:
+    members_desk.open("/campaigns")
+    members_desk.look("campaigns-empty")
+    now = timezone.now()
+    for status in CampaignStatus:
+        over = status in (CampaignStatus.COMPLETED, CampaignStatus.FAILED, CampaignStatus.CANCELLED)
+        began = status not in (
+            CampaignStatus.DRAFT,
+            CampaignStatus.SCHEDULED,
+            CampaignStatus.PENDING,
+        )
+        make_campaign(
+            people.member,
+            name=f"The {status.label.lower()} letter, with a title that is rather long",
+            status=status,
+            sent=40,
+            failed=5,
+            skipped=3,
+            queued=0 if over else 20,
+            started_at=now - timedelta(hours=2) if began else None,
+            completed_at=now - timedelta(minutes=5) if over else None,
+            scheduled_at=now + timedelta(days=2) if status == CampaignStatus.SCHEDULED else None,
+        )
+    page = members_desk.open("/campaigns")
+    members_desk.look("campaigns")
+    page.get_by_role("link", name="Paused", exact=True).click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+
+
+def test_a_viewer_may_look_and_not_touch(desk: Desk, people: People) -> None:
+    campaign = make_campaign(people.member, queued=9)
+    allow_to_log_in(people.viewer)
+    desk.open(f"/campaigns/{campaign.campaign_id}")
+    page = desk.log_in(people.viewer)
+    expect(page.get_by_role("heading", name="Spring letter")).to_be_visible()
+    assert page.get_by_role("button", name="Pause").count() == 0
+    desk.open(f"/campaigns/{campaign.campaign_id}/cancel")
+    desk.forgive("403")
+    expect(page.get_by_text("Your role in Acme is viewer")).to_be_visible()
+    desk.look("forbidden")

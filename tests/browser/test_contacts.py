@@ -1,0 +1,92 @@
+"""Contacts come in by a file that a person chooses."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from django.utils import timezone
+
+from contacts.models import Contact, ContactStatus, ImportJob
+from contacts.tasks import run_import
+from tests.browser.conftest import Desk
+from tests.people import People
+
+FILE = """E-Mail,Vorname,Nachname,Firma,Shoe size
+ann@example.com,Ann,Andersson,Äpfel & Birnen GmbH,38
+bob@example.com,Bob,Brown,,44
+not an address,Eve,Evil,"A company with a rather long name, and a comma in it",40
+carla@example.com,Carla,Cruz,Cruz y Cía,36
+dan@example.com,"Dan
+Line break",Dahl,,41
+"""
+
+
+def test_a_file_is_chosen_its_columns_checked_and_imported(
+    members_desk: Desk, people: People, tmp_path: Path
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(FILE)
+    page = members_desk.open("/contacts")
+    page.get_by_text("No contacts yet").wait_for()
+    members_desk.look("contacts-empty")
+    page.get_by_role("link", name="Import contacts").click()
+    page.get_by_label("CSV file").set_input_files(file)
+    page.get_by_label("Shoe size becomes").wait_for()
+    assert page.get_by_label("E-Mail becomes").input_value() == "email"
+    page.get_by_label("Firma becomes").select_option("")
+    members_desk.look("import-columns")
+    page.get_by_role("button", name="Start the import").click()
+    page.get_by_text("Waiting").wait_for()
+    members_desk.look("import-waiting")
+    run_import(ImportJob.objects.get().pk)
+    page.get_by_text("5 of 5 rows done: 3 new, 0 updated, 2 bad.").first.wait_for()
+    assert "Completed" in page.locator("#announcement").inner_text()
+    members_desk.look("import-ended")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all 2").click()
+    assert "not an address" in download.value.path().read_text()
+    assert Contact.objects.get(email="ann@example.com").company == ""
+    page.get_by_role("link", name="Show contacts").click()
+    page.get_by_text("carla@example.com").wait_for()
+    members_desk.look("contacts")
+
+
+def test_a_file_that_is_none_says_so_before_it_is_sent(members_desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_bytes(b"%PDF-1.7 not a table")
+    page = members_desk.open("/contacts/import")
+    page.get_by_label("CSV file").set_input_files(file)
+    page.get_by_text("This is a PDF. Import a CSV file.").wait_for()
+    page.get_by_role("button", name="Start the import").click()
+    page.get_by_role("alert").get_by_text("This is a PDF. Import a CSV file.").wait_for()
+    members_desk.forgive("400")
+    members_desk.look("import-refused")
+
+
+def test_a_search_without_scripts(members_desk: Desk, people: People) -> None:
+    sent = timezone.now() - timedelta(hours=3)
+    Contact.objects.bulk_create(
+        Contact(
+            tenant=people.tenant,
+            email=f"{name}.with.a.rather.long.address{number}@a-long-domain-name.example.com",
+            first_name=name.capitalize(),
+            last_name="Example",
+            company="Example & Sons",
+            status=list(ContactStatus)[number % 4],
+            last_email_sent=sent if number % 2 else None,
+            email_count=number * 1000,
+        )
+        for number in range(14)
+        for name in ("ann", "bob", "carla", "dan")
+    )
+    page = members_desk.open("/contacts")
+    members_desk.look("contacts-many")
+    page.get_by_role("link", name="Older").click()
+    page.get_by_role("link", name="Newest").wait_for()
+    page.get_by_label("Address or name begins with").fill("carla")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Bounced").click()
+    assert "q=carla" in page.url
+    assert "status=bounced" in page.url
+    assert page.locator("tbody tr").count() == 3

@@ -1,0 +1,47 @@
+"""Pages that others made, in this house: the admin, the API's document, the browsable API."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Desk, allow_to_log_in
+from tests.people import People
+
+
+@pytest.fixture
+def staff_desk(desk: Desk, people: People) -> Desk:
+    user = people.owner.user
+    user.is_staff = user.is_superuser = True
+    user.save()
+    allow_to_log_in(people.owner)
+    desk.open("/login")
+    desk.log_in(people.owner)
+    desk.page.get_by_role("heading", name="Home").wait_for()
+    return desk
+
+
+def test_the_api_is_documented_interactively(members_desk: Desk) -> None:
+    page = members_desk.open("/api/docs")
+    expect(page.get_by_role("heading", name="mailhub")).to_be_visible()
+    page.locator(".opblock-summary").first.click()
+    expect(page.locator(".opblock-body").first).to_be_visible()
+    page.screenshot(path="test-artefacts/api-docs.png")
+
+
+def test_the_api_is_browsed(members_desk: Desk) -> None:
+    page = members_desk.open("/api/accounts")
+    expect(page.get_by_text("HTTP 200 OK")).to_be_visible()
+    page.screenshot(path="test-artefacts/api-browsable.png")
+
+
+def test_the_admin(staff_desk: Desk) -> None:
+    page = staff_desk.page
+    page.get_by_role("link", name="Admin").click()
+    expect(page.get_by_role("link", name="mailhub")).to_be_visible()
+    page.screenshot(path="test-artefacts/admin.png", full_page=True)
+    pages = page.locator("th[scope=row] a").evaluate_all("links => links.map(link => link.href)")
+    assert pages
+    for address in pages:
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
