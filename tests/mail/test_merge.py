@@ -212,7 +212,7 @@ class TestFastPath:
         max_size=8,
     ).map("".join)
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(source=SOURCES, variables=VARIABLES, html=st.booleans())
     @example(source="{{ a | default: '<b>' }}", variables={"a": []}, html=True)
     @example(source="{{ a }}", variables={"a": {"b": "<"}}, html=True)
@@ -361,7 +361,7 @@ class TestMergeTemplate:
         max_size=3,
     )
 
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(
         subject=LINE,
         value=BODY,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailhub.mail.errors import (
@@ -46,7 +47,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[ServerSettings]:
     """A server that says exactly what `talk` says, to one connection after another."""
     listener = socket.create_server(("127.0.0.1", 0))
-    connections: list[socket.socket] = []
 
     def serve() -> None:
         while True:
@@ -54,12 +54,13 @@ def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[ServerSettings
                 connection, _ = listener.accept()
             except OSError:
                 return
-            connections.append(connection)
             connection.settimeout(5)
             try:
                 talk(connection)
             except OSError:
                 continue
+            finally:
+                connection.close()
 
     thread = Thread(target=serve, daemon=True)
     thread.start()
@@ -75,8 +76,6 @@ def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[ServerSettings
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        for connection in connections:
-            connection.close()
         thread.join(5)
 
 
@@ -211,6 +210,7 @@ class TestContent:
     def test_is_stuffed_and_ended(self, content: bytes, sent: bytes) -> None:
         assert prepare_content(content) == sent
 
+    @settings(deadline=None)
     @given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"a"])).map(b"".join))
     def test_holds_no_end_but_its_own(self, content: bytes) -> None:
         sent = prepare_content(content)
@@ -242,10 +242,7 @@ class TestLoss:
             connection.recv(1000)
             connection.sendall(b"354 go\r\n")
             connection.recv(10_000)
-            connection.setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
-            )
-            connection.close()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
         begun: list[int] = []
         with raw_server(talk) as settings:
@@ -296,6 +293,35 @@ class TestLoss:
         transport.close()
         assert outcome.result is Result.UNCERTAIN
         assert isinstance(outcome.error, MailError)
+
+    def test_a_server_that_dies_in_mid_run_loses_nothing(self, smtp_receiver: SmtpReceiver) -> None:
+        def begin(number: int) -> None:
+            if number == 3:
+                smtp_receiver.stop()
+
+        with SmtpTransport(smtp_receiver.settings()) as transport:
+            run = [Job(number, ENVELOPE, CONTENT) for number in range(50)]
+            outcomes = dict(transport.send_many(run, before_data=begin))
+        assert len(outcomes) == 50
+        assert [outcomes[number].result for number in range(3)] == [Result.SENT] * 3
+        assert outcomes[3].result in {Result.UNCERTAIN, Result.DEFERRED}
+        assert {outcomes[number].result for number in range(4, 50)} == {Result.DEFERRED}
+        assert len(smtp_receiver.messages) == 3
+
+    @pytest.mark.parametrize("size", ["²", "9" * 5000, "-1", "x", "0", ""])
+    def test_a_size_that_is_no_limit_is_none(self, size: str) -> None:
+        def talk(connection: socket.socket) -> None:
+            connection.sendall(b"220 raw\r\n")
+            connection.recv(1000)
+            connection.sendall(b"250-raw\r\n250 SIZE " + size.encode("latin-1") + b"\r\n")
+            for reply in (b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n", b"250 taken\r\n"):
+                connection.recv(1000)
+                connection.sendall(reply)
+
+        with raw_server(talk) as settings:
+            transport = SmtpTransport(settings)
+            assert transport.send(ENVELOPE, CONTENT).result is Result.SENT
+            transport.close()
 
 
 class TestConnecting:

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mailhub.mail.errors import MailError
 from mailhub.mail.transports.base import Envelope, Job, Outcome, Result
@@ -51,7 +53,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         receiver = stack.enter_context(SmtpReceiver(pipelining=pipelining))
 
         def connect() -> ConnectedTransport:
-            return SmtpTransport(receiver.settings(timeout=SHORT))
+            return SmtpTransport(receiver.settings(timeout=SHORT), verdict_timeout=SHORT)
 
         yield Pair(receiver, connect)
 
@@ -326,3 +328,49 @@ def test_closing_twice_and_opening_again_is_harmless(pair: Pair) -> None:
     assert transport.send(to("a"), CONTENT).result is Result.SENT
     transport.close()
     assert pair.server.connections == 2
+
+
+ANSWERS = st.none() | st.sampled_from(
+    ["450 4.2.0 Later", "550 5.1.1 No", "421 4.7.0 Enough", Disturbance.DROP]
+)
+VERDICTS = ANSWERS | st.just(Disturbance.ACCEPT_AND_DROP)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(ANSWERS, ANSWERS, VERDICTS), min_size=1, max_size=9))
+def test_the_twin_and_the_real_server_agree_on_any_conversation(
+    behaviours: list[tuple[str | None, str | None, str | None]],
+) -> None:
+    def run(pair: Pair) -> tuple[dict[int, str], list[str], list[int]]:
+        steps = (Step.MAIL, Step.RCPT, Step.CONTENT)
+        for number, answers in enumerate(behaviours):
+            addresses = (f"s{number}@example.org", *[f"r{number}@example.com"] * 2)
+            for step, answer, address in zip(steps, answers, addresses, strict=True):
+                if answer is not None:
+                    pair.server.script.answer(step, answer, address=address)
+        begun: list[int] = []
+        run = [
+            Job(number, Envelope(f"s{number}@example.org", (f"r{number}@example.com",)), CONTENT)
+            for number in range(len(behaviours))
+        ]
+        with pair.transport() as transport:
+            outcomes = dict(transport.send_many(run, before_data=begun.append))
+        return (
+            {key: f"{outcome.result} {outcome.reply}" for key, outcome in outcomes.items()},
+            pair.recipients(),
+            begun,
+        )
+
+    twin = InMemoryServer()
+    expected = run(Pair(twin, lambda: InMemoryTransport(twin)))
+    for pipelining in (True, False):
+        with SmtpReceiver(pipelining=pipelining) as receiver:
+            where = receiver.settings()
+            assert run(Pair(receiver, lambda where=where: SmtpTransport(where))) == expected  # type: ignore[misc]  # bound now
+    # Nothing is taken twice, and nothing that was taken is called failed or deferred.
+    outcomes, recipients, begun = expected
+    assert len(set(recipients)) == len(recipients)
+    assert len(set(begun)) == len(begun)
+    for number, result in outcomes.items():
+        taken = f"r{number}@example.com" in recipients
+        assert taken == result.startswith("sent") or result.startswith("uncertain")

@@ -266,7 +266,8 @@ class _Conversation(SMTP):
 
     async def smtp_RCPT(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
         self._note(f"RCPT {arg}")
-        if not await self.scripted(Step.RCPT, _address(arg)):
+        assert self.envelope is not None
+        if not self.envelope.mail_from or not await self.scripted(Step.RCPT, _address(arg)):
             await super().smtp_RCPT(arg)
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name

@@ -102,7 +102,8 @@ class Transport(ABC):
         Yields each job's outcome in order, as soon as it is known. `before_data` is
         called with a job's key just before the first octet of its content leaves, which
         is the moment from which a crash leaves that message in doubt. At most one
-        message is in that state at any moment.
+        message is in that state at any moment. It is called again for a message whose
+        connection was lost before its last octet had left and that is offered once more.
         """
 
     def __enter__(self) -> Self:

@@ -26,6 +26,8 @@ __all__ = ["SmtpTransport", "prepare_content"]
 _GROUP = 200
 _GOODBYE_SECONDS = 1.0
 _BARE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+# RFC 1870 section 3: at most 20 digits; 0 and nothing mean no limit.
+_SIZE = re.compile(r"[0-9]{1,20}")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -33,9 +35,10 @@ class SmtpTransport(ConnectedTransport):
     """One kept-open connection to the server in `settings`.
 
     `local_hostname` is our name in EHLO (this machine's full name where empty).
-    `verdict_timeout` is how long to wait for the reply to the final dot, in seconds, and
-    defaults to the settings' time-out; RFC 5321 section 4.5.3.2.6 suggests 600, and what
-    is cut off earlier is uncertain.
+    `verdict_timeout` is how long to wait for the reply to the final dot, in seconds. It
+    defaults to three times the settings' time-out: servers read and check the message
+    before they answer (RFC 5321 section 4.5.3.2.6 suggests 600), and what is cut off
+    earlier is uncertain.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class SmtpTransport(ConnectedTransport):
         super().__init__()
         self.settings = settings
         self._local_hostname = local_hostname
-        self._verdict_timeout = verdict_timeout or settings.timeout
+        self._verdict_timeout = verdict_timeout or 3 * settings.timeout
 
     def __repr__(self) -> str:
         return f"<SmtpTransport {self.settings.address}>"
@@ -72,6 +75,8 @@ class _SmtpSession(Session):
         self._wire = wire
         self._verdict_timeout = verdict_timeout
         self._group = _GROUP if wire.has_extn("pipelining") else 1
+        size = _SIZE.fullmatch(wire.esmtp_features.get("size", ""))
+        self._size_limit = int(size[0]) if size else 0
         self._envelope = Envelope("", ())
         self._commands: list[str] = []
         self._written = 0
@@ -88,8 +93,7 @@ class _SmtpSession(Session):
             return InvalidMessage("A message needs at least one recipient.")
         if not self._wire.has_extn("smtputf8") and _needs_smtputf8(paths, content):
             return InvalidMessage("The server takes no addresses or headers beyond ASCII.")
-        limit = self._wire.esmtp_features.get("size", "")
-        if limit.isdigit() and 0 < int(limit) < len(content):
+        if 0 < self._size_limit < len(content):
             return InvalidMessage("The message is larger than the server takes.")
         return None
 
