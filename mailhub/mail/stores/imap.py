@@ -78,6 +78,7 @@ class ImapStore(Store):
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._mailbox: GuardedMailBox | None = None
+        self._selected: str | None = None
         # Octets of names that cannot be had by encoding the path again.
         self._raw_names: dict[str, bytes] = {}
 
@@ -86,6 +87,7 @@ class ImapStore(Store):
 
     def open(self) -> None:
         if self._mailbox is None:
+            self._selected = None
             self._mailbox = connect(self._settings)
 
     def close(self) -> None:
@@ -125,6 +127,9 @@ class ImapStore(Store):
         wanted = "MESSAGES UIDNEXT UIDVALIDITY UNSEEN"
         if self._has_modseq:
             wanted += " HIGHESTMODSEQ"
+        if path == self._selected:
+            # Of its selected folder a session is told what it knew, unless it asks for news.
+            self._command("NOOP")
         self._folder_command("STATUS", path, f"({wanted})")
         told: dict[str, int] = {}
         for response in joined(self._take("STATUS")):
@@ -148,9 +153,9 @@ class ImapStore(Store):
             self._folder_command("EXAMINE" if read_only else "SELECT", path, option)
         except (FolderMissing, CommandRefused):
             # A refused SELECT leaves no folder selected (RFC 9051 section 6.3.2).
-            client.state = "AUTH"
+            client.state, self._selected = "AUTH", None
             raise
-        client.state = "SELECTED"
+        client.state, self._selected = "SELECTED", path
         if not read_only and "READ-ONLY" in client.untagged_responses:
             client.is_readonly = True
             raise CommandRefused(f"The folder {path} can only be read.")

@@ -159,9 +159,8 @@ def _explain(error: Exception, settings: ServerSettings, doing: str) -> MailErro
     where = settings.address
     words = server_words(error, settings)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return EncryptionRefused(
-            f"The certificate of {where} is not valid: {error.verify_message}."
-        )
+        reason = error.verify_message.rstrip(".")
+        return EncryptionRefused(f"The certificate of {where} is not valid: {reason}.")
     if isinstance(error, TimeoutError) or "timed out" in words:
         return ServerTimeout(f"{where} did not answer in time ({doing}).")
     if isinstance(error, OSError):
