@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from accounts.caller import Caller
-from contacts.columns import EXPORT_COLUMNS, NAMES, map_columns
+from contacts.columns import EXPORT_COLUMNS, map_columns
 from contacts.contact_rows import BadRow, ContactRow, RowReader
 from contacts.csv_reading import Lines, Record, read_records
 from contacts.merging import merge_rows
@@ -229,7 +229,7 @@ def _write_batch(job: ImportJob, batch: list[Record], reader: RowReader) -> None
         if reason:
             bad.append(_row_error(job, record, reason))
     with transaction.atomic():
-        merged = merge_rows(job.tenant_id, rows, _fields(job))
+        merged = merge_rows(job.tenant_id, rows)
         bad += [
             _row_error(job, origins[position], "The database refused the row.")
             for position in merged.refused
@@ -244,10 +244,6 @@ def _write_batch(job: ImportJob, batch: list[Record], reader: RowReader) -> None
         last = batch[-1]
         if not job.advance(counts, offset=last.offset, line=last.last_line):
             raise LeaseLost
-
-
-def _fields(job: ImportJob) -> list[str]:
-    return [target for target in job.targets if target in (*NAMES, "status")]
 
 
 def _row_error(job: ImportJob, record: Record, reason: str) -> ImportRowError:

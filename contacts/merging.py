@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, transaction
 
 from contacts.attributes import merge_attributes
+from contacts.bulk_writing import ContactValues, insert_contacts, update_contacts
 from contacts.contact_rows import ContactRow
 from contacts.models import Contact, ContactStatus
+
+_TRIES = 5
 
 
 @dataclass(slots=True)
 class Merged:
-    """How many rows were new or changed what is known, and those the database refused."""
+    """How many rows were new or spoke of a known contact, and those that were refused.
+
+    `refused` are positions of rows that the database did not take.
+    """
 
     imported: int = 0
     updated: int = 0
     refused: Sequence[int] = ()
 
 
-def merge_rows(tenant_id: UUID, rows: Sequence[ContactRow], fields: Iterable[str]) -> Merged:
-    """Write these rows, of which each may hold values of `fields` and attributes.
+class _Overtaken(Exception):
+    """Somebody else added one of the contacts between our look and our writing."""
 
-    Of two rows with one address the later wins. Runs inside the caller's transaction.
-    `refused` are positions of rows that the database did not take.
+
+def merge_rows(tenant_id: UUID, rows: Sequence[ContactRow]) -> Merged:
+    """Write these rows; of two with one address the later wins.
+
+    Values that a row leaves out stay as they are stored. Runs inside the caller's
+    transaction.
     """
-    try:
-        with transaction.atomic():
-            return _write(tenant_id, rows, fields)
-    except (DataError, IntegrityError):
-        return _write_one_by_one(tenant_id, rows, fields)
+    for _ in range(_TRIES):
+        try:
+            with transaction.atomic():
+                return _write(tenant_id, rows)
+        except _Overtaken:
+            continue
+        except (DataError, IntegrityError):
+            break
+    return _write_one_by_one(tenant_id, rows)
 
 
-def _write_one_by_one(tenant_id: UUID, rows: Sequence[ContactRow], fields: Iterable[str]) -> Merged:
+def _write_one_by_one(tenant_id: UUID, rows: Sequence[ContactRow]) -> Merged:
     merged, refused = Merged(), []
     for position, row in enumerate(rows):
         try:
             with transaction.atomic():
-                one = _write(tenant_id, [row], fields)
-        except (DataError, IntegrityError):
+                one = _write(tenant_id, [row])
+        except (DataError, IntegrityError, _Overtaken):
             refused.append(position)
         else:
             merged.imported += one.imported
@@ -50,36 +64,39 @@ def _write_one_by_one(tenant_id: UUID, rows: Sequence[ContactRow], fields: Itera
     return merged
 
 
-def _write(tenant_id: UUID, rows: Sequence[ContactRow], fields: Iterable[str]) -> Merged:
-    emails = sorted({row.email for row in rows})
-    # Locked in one order, so that two imports at once wait and never block each other.
-    stored = Contact.objects.filter(tenant_id=tenant_id, email__in=emails)
-    known = {row.email: row for row in stored.order_by("email").select_for_update()}
+def _write(tenant_id: UUID, rows: Sequence[ContactRow]) -> Merged:
+    known = _load(tenant_id, sorted({row.email for row in rows}))
+    new: dict[str, ContactValues] = {}
+    changed: dict[str, ContactValues] = {}
     merged = Merged()
-    to_write: dict[str, Contact] = {}
     for row in rows:
         contact = known.get(row.email)
         if contact is None:
-            contact = known[row.email] = Contact(
-                tenant_id=tenant_id, email=row.email, **row.fields, attributes=row.attributes
-            )
+            contact = ContactValues(row.email)
+            _change(contact, row)
+            known[row.email] = new[row.email] = contact
             merged.imported += 1
-            to_write[row.email] = contact
         else:
             merged.updated += 1
-            if _change(contact, row):
-                to_write[row.email] = contact
-    if to_write:
-        Contact.objects.bulk_create(
-            [to_write[email] for email in sorted(to_write)],
-            update_conflicts=True,
-            unique_fields=["tenant", "email"],
-            update_fields=_columns_of(fields),
-        )
+            if _change(contact, row) and contact.id is not None:
+                changed[row.email] = contact
+    if new and insert_contacts(tenant_id, [new[email] for email in sorted(new)]) != len(new):
+        raise _Overtaken
+    if changed:
+        update_contacts(list(changed.values()))
     return merged
 
 
-def _change(contact: Contact, row: ContactRow) -> bool:
+def _load(tenant_id: UUID, emails: Sequence[str]) -> dict[str, ContactValues]:
+    """The contacts of these addresses, locked in one order, so that two imports never
+    wait for each other in a circle."""
+    stored = Contact.objects.filter(tenant_id=tenant_id, email__in=emails)
+    names = ("email", "first_name", "last_name", "company", "status", "attributes", "pk")
+    rows = stored.order_by("email").select_for_update().values_list(*names)
+    return {row[0]: ContactValues(*row) for row in rows}
+
+
+def _change(contact: ContactValues, row: ContactRow) -> bool:
     """Whether the row says anything new. A file never subscribes anew who has left."""
     changed = False
     for name, value in row.fields.items():
@@ -93,9 +110,3 @@ def _change(contact: Contact, row: ContactRow) -> bool:
             contact.attributes = attributes
             changed = True
     return changed
-
-
-def _columns_of(fields: Iterable[str]) -> list[str]:
-    columns = {"updated_at", "attributes", *fields}
-    columns |= {f"{name}_folded" for name in ("first_name", "last_name") if name in columns}
-    return sorted(columns)

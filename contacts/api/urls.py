@@ -1,5 +1,39 @@
 """The API addresses of contacts."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+from rest_framework.parsers import MultiPartParser
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from contacts.api.contacts import ContactViewSet
+from contacts.api.imports import ImportErrorViewSet, ImportViewSet
+from contacts.api.suppressions import SuppressionViewSet
+
+router = SimpleRouter(trailing_slash=False)
+router.register("contacts/imports", ImportViewSet, basename="contact-imports")
+router.register("contacts", ContactViewSet, basename="contacts")
+router.register("suppressions", SuppressionViewSet, basename="suppressions")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path(
+        "contacts/import",
+        ImportViewSet.as_view({"post": "start"}, parser_classes=[MultiPartParser]),
+        name="contact-import-start",
+    ),
+    path("contacts/export", ContactViewSet.as_view({"get": "export"}), name="contact-export"),
+    path(
+        "contacts/imports/<int:pk>/cancel",
+        ImportViewSet.as_view({"post": "cancel"}),
+        name="contact-import-cancel",
+    ),
+    path(
+        "contacts/imports/<int:pk>/errors",
+        ImportErrorViewSet.as_view({"get": "list"}),
+        name="contact-import-errors",
+    ),
+    path(
+        "contacts/imports/<int:pk>/errors.csv",
+        ImportErrorViewSet.as_view({"get": "download"}),
+        name="contact-import-errors-csv",
+    ),
+    *router.urls,
+]

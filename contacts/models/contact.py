@@ -39,6 +39,8 @@ class ContactQuerySet(TenantQuerySet["Contact"]):
 
     def search(self, text: str) -> Self:
         """Those for whom each word of the text begins the address, first or last name."""
+        if "\0" in text:  # PostgreSQL takes no such parameter; nothing stored holds one
+            return self.none()
         found = self
         for word in text.split():
             folded = fold(word)

@@ -32,8 +32,12 @@ class FoldedTextField(models.CharField):  # type: ignore[type-arg]  # not subscr
         name, path, positional, options = super().deconstruct()
         return name, path, positional, {**options, "source": self.source}
 
+    def folded(self, text: str) -> str:
+        """What this field holds where its source holds `text`."""
+        return fold(text)[: self.max_length]
+
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
-        folded = fold(getattr(model_instance, self.source))[: self.max_length]
+        folded = self.folded(getattr(model_instance, self.source))
         setattr(model_instance, self.attname, folded)
         return folded
 
