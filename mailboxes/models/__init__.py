@@ -3,6 +3,7 @@
 from mailboxes.models.attachment import Attachment
 from mailboxes.models.folder import Folder, FolderRole
 from mailboxes.models.folder_entry import FolderEntry
+from mailboxes.models.mailbox import Mailbox
 from mailboxes.models.message import BodyState, Message
 from mailboxes.models.skipped_message import SkippedMessage
 from mailboxes.models.sync_run import SyncRun, SyncState
@@ -13,6 +14,7 @@ __all__ = [
     "Folder",
     "FolderEntry",
     "FolderRole",
+    "Mailbox",
     "Message",
     "SkippedMessage",
     "SyncRun",

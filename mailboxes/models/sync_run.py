@@ -44,9 +44,9 @@ class SyncRunQuerySet(MailQuerySet["SyncRun"]):
 
 
 class SyncRun(models.Model):
-    """`folder_ids` empty means all folders. `again` holds what the next run shall do.
+    """`folders` are ids, paths or roles; empty means all. `again` holds what the next shall do.
 
-    `again` is null, or `{"full": bool, "folder_ids": […]}` where this one was asked for
+    `again` is null, or `{"full": bool, "folders": […]}` where this one was asked for
     once more after it had begun. `worker` names who carries it out, "" between two turns.
     `messages_total` grows as folders are looked at.
     """
@@ -57,7 +57,7 @@ class SyncRun(models.Model):
         max_length=9, choices=SyncState.choices, default=SyncState.QUEUED, editable=False
     )
     is_full = models.BooleanField(default=False)
-    folder_ids = models.JSONField(default=list)
+    folders = models.JSONField(default=list)
     again = models.JSONField(null=True)
     folders_done = models.PositiveIntegerField(default=0)
     folders_total = models.PositiveIntegerField(default=0)

@@ -12,7 +12,7 @@ connection, no login) is raised.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -49,12 +49,15 @@ _NOT_HANDED_OVER = "The server lists this message but does not hand it over."
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a pass shall do. `folder_ids` empty means all; `began` is when the run did."""
+    """What a pass shall do. `folders` are ids, paths or roles; empty means all.
+
+    `began` is when the run did.
+    """
 
     run_id: UUID
     began: datetime
     is_full: bool = False
-    folder_ids: Collection[int] = field(default_factory=tuple)
+    folders: Collection[str] = ()
 
 
 class Pass:
@@ -82,6 +85,9 @@ class Pass:
         """Raises PassInterrupted, or the MailError that ends it."""
         listed = self._list_folders()
         chosen = [folder for folder in listed if self._is_wanted(folder)]
+        for name in self._order.folders:
+            if not any(folder.is_called(name) for folder in listed):
+                raise FolderMissing(f"The account has no folder {name}.")
         self._progress.folders_total = len(chosen)
         states = self._look_at(chosen)
         for folder in chosen:
@@ -92,7 +98,7 @@ class Pass:
             self._progress.folders_done += 1
         self._progress.current_folder = ""
         self._progress.messages_total = self._progress.messages_done
-        if not self._order.folder_ids:
+        if not self._order.folders:
             self._tidy(listed)
 
     def _list_folders(self) -> list[StoredFolder]:
@@ -112,7 +118,7 @@ class Pass:
     def _is_wanted(self, folder: StoredFolder) -> bool:
         if not folder.is_selectable or folder.is_parked:
             return False
-        return not self._order.folder_ids or folder.id in self._order.folder_ids
+        return not self._order.folders or any(map(folder.is_called, self._order.folders))
 
     def _look_at(self, folders: Sequence[StoredFolder]) -> dict[int, FolderStatus]:
         """STATUS of each, and how many messages are to be expected."""

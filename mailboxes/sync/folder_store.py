@@ -32,6 +32,10 @@ class StoredFolder:
     total: int
     checked_by: UUID | None
 
+    def is_called(self, name: str) -> bool:
+        """Whether a client means it by this name: its id, its path or its role."""
+        return name in (str(self.id), self.path) or (bool(self.role) and name.lower() == self.role)
+
     @classmethod
     def of(cls, row: Folder) -> StoredFolder:
         """The value of a row."""

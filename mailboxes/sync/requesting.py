@@ -37,14 +37,14 @@ def request_sync(
     account: EmailAccount,
     *,
     is_full: bool = False,
-    folder_ids: Collection[int] = (),
+    folders: Collection[str] = (),
     enqueue: bool = True,
 ) -> Requested:
-    """Have a pass begin after this call. `folder_ids` empty means every folder.
+    """Have a pass begin after this call. `folders` are ids, paths or roles; empty means all.
 
     With `enqueue` false no worker is told: the caller carries it out itself.
     """
-    wanted = {"full": is_full, "folder_ids": sorted(folder_ids)}
+    wanted = {"full": is_full, "folders": sorted(folders)}
     for _ in range(_TRIES):
         try:
             with transaction.atomic():
@@ -85,17 +85,17 @@ def _request(account: EmailAccount, wanted: dict[str, Any], enqueue: bool) -> Re
         run = SyncRun.objects.create(
             account=account,
             is_full=wanted["full"],
-            folder_ids=wanted["folder_ids"],
+            folders=wanted["folders"],
             enqueued_at=timezone.now(),
         )
         if enqueue:
             enqueue_run(run.pk)
         return Requested(run)
     if found.state == SyncState.QUEUED:
-        waiting = {"full": found.is_full, "folder_ids": found.folder_ids}
+        waiting = {"full": found.is_full, "folders": found.folders}
         both = _join(waiting, wanted)
-        found.is_full, found.folder_ids = both["full"], both["folder_ids"]
-        found.save(update_fields=["is_full", "folder_ids"])
+        found.is_full, found.folders = both["full"], both["folders"]
+        found.save(update_fields=["is_full", "folders"])
         return Requested(found)
     found.again = wanted if found.again is None else _join(found.again, wanted)
     found.save(update_fields=["again"])
@@ -103,6 +103,6 @@ def _request(account: EmailAccount, wanted: dict[str, Any], enqueue: bool) -> Re
 
 
 def _join(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    everything = not one["folder_ids"] or not other["folder_ids"]
-    folders = [] if everything else sorted({*one["folder_ids"], *other["folder_ids"]})
-    return {"full": one["full"] or other["full"], "folder_ids": folders}
+    everything = not one["folders"] or not other["folders"]
+    folders = [] if everything else sorted({*one["folders"], *other["folders"]})
+    return {"full": one["full"] or other["full"], "folders": folders}

@@ -215,7 +215,7 @@ def _attempt(run: SyncRun, control: Control) -> Outcome:
                 run_id=run.pk,
                 began=run.started_at or run.created_at,
                 is_full=run.is_full,
-                folder_ids=frozenset(run.folder_ids),
+                folders=frozenset(run.folders),
             )
             Pass(store, account.pk, order, control).run()
     except PassInterrupted as interrupted:
@@ -260,7 +260,7 @@ def _leave(run: SyncRun, worker: str) -> None:
 def _follow_up(run: SyncRun) -> None:
     run.refresh_from_db(fields=["again"])
     if run.again is not None:
-        request_sync(run.account, is_full=run.again["full"], folder_ids=run.again["folder_ids"])
+        request_sync(run.account, is_full=run.again["full"], folders=run.again["folders"])
 
 
 def _disable_after_failures(account_id: UUID, outcome: Outcome) -> None:

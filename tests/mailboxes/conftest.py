@@ -65,12 +65,11 @@ class Mailbox:
         **options: Any,
     ) -> Progress:
         """One pass."""
-        ids = Folder.objects.filter(account=self.account, path__in=list(folders))
         order = Order(
             run_id=run_id or uuid.uuid4(),
             began=began or timezone.now(),
             is_full=full,
-            folder_ids=frozenset(ids.values_list("pk", flat=True)),
+            folders=frozenset(folders),
         )
         self.progress = Progress()
         with store or self.store() as opened:

@@ -1,0 +1,120 @@
+"""What may stand in the query of a list; anything else is refused by name."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from mailboxes.message_list import MessageFilter, Position
+from mailhub.api.naming import CamelCaseMixin, MillisecondsField
+from mailhub.api.pagination import read_cursor
+from mailhub.api.strict import StrictMixin
+from mailhub.errors import InvalidInput
+
+# These are read elsewhere: whom the call is for, and which page.
+_READ_ELSEWHERE = frozenset({"tenant_id", "user_id", "limit", "cursor"})
+_LARGEST_ID = 2**63 - 1
+_LONGEST_WORDS = 500
+_ORDERING = "messages"
+
+
+class QueryTimeField(MillisecondsField):
+    """A moment in an address: digits are milliseconds."""
+
+    def to_internal_value(self, data: int | str) -> datetime:
+        if isinstance(data, str) and data.lstrip("-").isdecimal() and len(data) < 19:
+            return super().to_internal_value(int(data))
+        return super().to_internal_value(data)
+
+
+class QuerySerializer(CamelCaseMixin, StrictMixin, serializers.Serializer[None]):
+    """The base of all."""
+
+    @classmethod
+    def read(cls, request: Request) -> dict[str, Any]:
+        """The checked values by their names in Python. Raises ValidationError."""
+        given = {
+            name: value
+            for name, value in request.query_params.items()
+            if name not in _READ_ELSEWHERE
+        }
+        query = cls(data=given)
+        query.is_valid(raise_exception=True)
+        values: dict[str, Any] = query.validated_data
+        return values
+
+
+class AccountQuery(QuerySerializer):
+    """Rows of one account, or of all that the caller may read."""
+
+    account_id = serializers.UUIDField(required=False)
+
+
+class RunQuery(QuerySerializer):
+    """One run, else the newest."""
+
+    sync_id = serializers.UUIDField(required=False)
+
+
+class HtmlQuery(QuerySerializer):
+    """Whether to load what lies elsewhere."""
+
+    remote = serializers.BooleanField(required=False, default=False)
+
+
+class NothingQuery(QuerySerializer):
+    """No parameters."""
+
+
+class MessageQuery(AccountQuery):
+    """See `MessageFilter`."""
+
+    folder_id = serializers.IntegerField(required=False, min_value=1, max_value=_LARGEST_ID)
+    to = serializers.CharField(required=False, max_length=_LONGEST_WORDS, source="recipient")
+    subject = serializers.CharField(required=False, max_length=_LONGEST_WORDS)
+    since = QueryTimeField(required=False)
+    before = QueryTimeField(required=False)
+    unread = serializers.BooleanField(required=False, allow_null=True, default=None)
+    flagged = serializers.BooleanField(required=False, allow_null=True, default=None)
+    has_attachment = serializers.BooleanField(required=False, allow_null=True, default=None)
+
+    def get_fields(self) -> dict[str, Any]:
+        # `from` is a word of Python's.
+        sender = serializers.CharField(required=False, max_length=_LONGEST_WORDS, source="sender")
+        return {**super().get_fields(), "from": sender}
+
+    def to_internal_value(self, data: Any) -> Any:
+        for name in ("q", "threadId"):
+            if name in data:
+                raise serializers.ValidationError(
+                    {name: ["Not offered here: use from, to, subject, since and before."]}
+                )
+        return super().to_internal_value(data)
+
+
+def message_filter(values: dict[str, Any]) -> MessageFilter:
+    """From the values of a `MessageQuery`."""
+    return MessageFilter(**{name: value for name, value in values.items() if name != "account_id"})
+
+
+def read_position(cursor: str | None) -> Position | None:
+    """The position that a cursor names. Raises InvalidInput."""
+    if not cursor:
+        return None
+    name, moment, pk = read_cursor(cursor, 3)
+    try:
+        if name == _ORDERING and isinstance(pk, int) and 0 < pk <= _LARGEST_ID:
+            received_at = datetime.fromisoformat(moment)
+            if received_at.tzinfo is not None:
+                return received_at, pk
+    except (TypeError, ValueError):
+        pass
+    raise InvalidInput.field("cursor", "This cursor does not belong to this list.")
+
+
+def cursor_parts(position: Position) -> tuple[str, datetime, int]:
+    """What a cursor for this position holds."""
+    return (_ORDERING, *position)

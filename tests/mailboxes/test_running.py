@@ -1,0 +1,372 @@
+"""Runs: asked for, claimed once, watched, ended; over a real Dovecot and servers that fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+from django_q.brokers import get_broker
+
+from accounts.models import EmailAccount
+from mailboxes.models import FolderEntry, Message, SyncRun, SyncState
+from mailboxes.sync.requesting import cancel_sync, request_sync
+from mailboxes.sync.running import carry_out
+from mailboxes.tasks import queue_due_syncs, run_sync
+from tests.mailboxes.conftest import raw_message
+from tests.people import People
+from tests.servers.dovecot import DovecotUser
+from tests.servers.processes import free_port, wait_until
+from tests.servers.site import ROOT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@dataclass
+class Connected:
+    """An account whose mailbox lies on Dovecot."""
+
+    account: EmailAccount
+    user: DovecotUser
+
+
+@pytest.fixture
+def connected(people: People, dovecot_user: DovecotUser) -> Connected:
+    account = people.connect_account(
+        people.member,
+        password=dovecot_user.password,
+        username=dovecot_user.name,
+        port=dovecot_user.server.port,
+        encryption="none",
+    )
+    return Connected(account, dovecot_user)
+
+
+@pytest.fixture
+def silent_server() -> Iterator[int]:
+    """The port of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            try:
+                while True:
+                    taken.append(listener.accept()[0])
+            except OSError:
+                return
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for open_socket in taken:
+            open_socket.close()
+
+
+@pytest.fixture
+def hanging(people: People, silent_server: int) -> EmailAccount:
+    """An account of which a pass waits in vain for its server."""
+    return people.connect_account(people.member, port=silent_server, encryption="none")
+
+
+@pytest.fixture
+def in_background(settings: Any) -> Iterator[Callable[[SyncRun], threading.Thread]]:
+    """Carries out a run in a thread; every thread is waited for in the end."""
+    settings.MAILHUB_MAIL_TIMEOUT = 4.0
+    threads: list[threading.Thread] = []
+
+    def work(run: SyncRun) -> None:
+        try:
+            carry_out(run.pk)
+        finally:
+            connections.close_all()
+
+    def start(run: SyncRun) -> threading.Thread:
+        thread = threading.Thread(target=work, args=(run,))
+        thread.start()
+        threads.append(thread)
+        wait_until(lambda: fresh(run).state == SyncState.STARTED, "the run is claimed")
+        return thread
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
+def fresh(run: SyncRun) -> SyncRun:
+    return SyncRun.objects.get(pk=run.pk)
+
+
+def sync(account: EmailAccount) -> SyncRun:
+    """One run, carried out here; how it ended."""
+    run = request_sync(account).run
+    run_sync(str(run.pk))
+    return fresh(run)
+
+
+def test_a_run_over_dovecot(connected: Connected) -> None:
+    for number in range(3):
+        connected.user.deliver(raw_message(f"m{number}"))
+    connected.user.deliver(raw_message("sent"), "Sent")
+    run = sync(connected.account)
+    assert (run.state, run.error) == (SyncState.COMPLETED, "")
+    assert (run.messages_done, run.messages_total, run.percent) == (4, 4, 100)
+    assert run.folders_done == run.folders_total > 1
+    connected.account.refresh_from_db()
+    assert connected.account.last_sync_at == run.finished_at
+    assert not connected.account.is_syncing
+    subjects = Message.objects.values_list("subject", flat=True)
+    assert sorted(subjects) == ["m0", "m1", "m2", "sent"]
+
+
+def test_a_wrong_password_fails_clearly_and_in_the_end_disables(
+    connected: Connected, people: People
+) -> None:
+    account = people.connect_account(
+        people.member,
+        password="not-the-password",
+        username=connected.user.name,
+        port=connected.user.server.port,
+        encryption="none",
+    )
+    for _ in range(2):
+        run = sync(account)
+        assert (run.state, run.error_code) == (SyncState.FAILED, "login_failed")
+        assert run.error and "not-the-password" not in run.error
+        account.refresh_from_db()
+        assert account.is_enabled
+    run = sync(account)
+    account.refresh_from_db()
+    assert not account.is_enabled
+    assert account.disabled_reason == run.error
+    assert sync(account).error_code == "account_disabled"
+    assert queue_due_syncs() == 1, "the other account alone"
+
+    account.is_enabled, account.disabled_reason = True, ""
+    account.save()
+    sync(account)
+    account.refresh_from_db()
+    assert account.is_enabled, "an account that was changed has another chance"
+
+
+def test_a_dead_host_fails_for_now(people: People) -> None:
+    account = people.connect_account(people.member, port=free_port(), encryption="none")
+    for _ in range(4):
+        run = sync(account)
+        assert (run.state, run.error_code) == (SyncState.FAILED, "connection_failed")
+    account.refresh_from_db()
+    assert account.is_enabled
+    assert not account.is_syncing
+
+
+def test_a_private_address_is_refused(connected: Connected, settings: Any) -> None:
+    settings.MAILHUB_ALLOWED_NETWORKS = []
+    run = sync(connected.account)
+    assert (run.state, run.error_code) == (SyncState.FAILED, "host_not_allowed")
+
+
+def test_a_missing_folder_is_named(connected: Connected) -> None:
+    run = request_sync(connected.account, folders=["Nowhere"]).run
+    run_sync(str(run.pk))
+    assert fresh(run).error == "The account has no folder Nowhere."
+
+
+def test_asking_twice_before_it_begins_is_one_run(connected: Connected) -> None:
+    first = request_sync(connected.account, folders=["Sent"])
+    second = request_sync(connected.account, folders=["INBOX"], is_full=True)
+    assert second.run.pk == first.run.pk
+    assert not second.queued_again
+    run = fresh(first.run)
+    assert (run.folders, run.is_full) == (["INBOX", "Sent"], True)
+    request_sync(connected.account)
+    assert fresh(run).folders == []
+
+
+def test_many_at_once_are_one_run(connected: Connected) -> None:
+    found: list[SyncRun] = []
+
+    def ask() -> None:
+        try:
+            found.append(request_sync(connected.account).run)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({run.pk for run in found}) == 1
+    assert len(found) == 6
+
+
+def test_asking_while_it_runs_has_another_follow(
+    hanging: EmailAccount, in_background: Callable[[SyncRun], threading.Thread]
+) -> None:
+    run = request_sync(hanging).run
+    thread = in_background(run)
+    assert EmailAccount.objects.get(pk=hanging.pk).is_syncing
+    again = request_sync(hanging, folders=["INBOX"])
+    assert (again.run.pk, again.queued_again) == (run.pk, True)
+    thread.join()
+    assert fresh(run).state == SyncState.FAILED
+    assert fresh(run).error_code == "server_timeout"
+    following = SyncRun.objects.active().get(account=hanging)
+    assert (following.state, following.folders) == (SyncState.QUEUED, ["INBOX"])
+
+
+def test_a_run_is_carried_out_by_one_worker(
+    hanging: EmailAccount, in_background: Callable[[SyncRun], threading.Thread]
+) -> None:
+    run = request_sync(hanging).run
+    in_background(run)
+    assert not carry_out(run.pk)
+    assert queue_due_syncs() == 0
+
+
+def test_a_cancel_takes_effect_though_the_server_is_silent(
+    hanging: EmailAccount, in_background: Callable[[SyncRun], threading.Thread]
+) -> None:
+    run = request_sync(hanging).run
+    thread = in_background(run)
+    request_sync(hanging)
+    cancel_sync(run)
+    wait_until(lambda: fresh(run).state == SyncState.CANCELLED, "cancelled", seconds=3)
+    assert thread.is_alive(), "the pass still waits for its server"
+    assert not SyncRun.objects.active().exists(), "what should have followed is cancelled too"
+    assert not EmailAccount.objects.get(pk=hanging.pk).is_syncing
+
+
+def test_cancelling_one_that_waits_is_immediate(connected: Connected) -> None:
+    run = request_sync(connected.account).run
+    assert cancel_sync(run).state == SyncState.CANCELLED
+    run_sync(str(run.pk))
+    assert fresh(run).state == SyncState.CANCELLED
+    assert not Message.objects.exists()
+
+
+def test_a_run_whose_worker_fell_silent_is_taken_over(connected: Connected, people: People) -> None:
+    connected.user.deliver(raw_message("m"))
+    run = request_sync(connected.account).run
+    long_ago = timezone.now() - timedelta(seconds=30)
+    SyncRun.objects.filter(pk=run.pk).update(
+        state=SyncState.RUNNING,
+        worker="dead:1",
+        started_at=long_ago,
+        heartbeat_at=long_ago,
+        enqueued_at=long_ago,
+    )
+    before = get_broker().queue_size()
+    queue_due_syncs()
+    assert get_broker().queue_size() == before + 1, "handed out again"
+    queue_due_syncs()
+    assert get_broker().queue_size() == before + 1, "once"
+    run_sync(str(run.pk))
+    assert fresh(run).state == SyncState.COMPLETED
+    assert Message.objects.get().subject == "m"
+
+
+def test_a_worker_that_lost_its_run_does_not_end_it(
+    hanging: EmailAccount, in_background: Callable[[SyncRun], threading.Thread]
+) -> None:
+    run = request_sync(hanging).run
+    thread = in_background(run)
+    SyncRun.objects.filter(pk=run.pk).update(worker="another:2")
+    thread.join()
+    assert (fresh(run).state, fresh(run).worker) == (SyncState.STARTED, "another:2")
+
+
+def test_what_a_turn_leaves_the_next_takes_up(connected: Connected) -> None:
+    for number in range(5):
+        connected.user.deliver(raw_message(f"m{number}"))
+    run = request_sync(connected.account).run
+    assert carry_out(run.pk, seconds=0)
+    left = fresh(run)
+    assert (left.state, left.worker) == (SyncState.STARTED, "")
+    assert carry_out(run.pk)
+    assert fresh(run).state == SyncState.COMPLETED
+    assert FolderEntry.objects.count() == 5
+
+
+def test_accounts_are_due_by_their_interval(connected: Connected) -> None:
+    account = EmailAccount.objects.filter(pk=connected.account.pk)
+    assert queue_due_syncs() == 1
+    assert queue_due_syncs() == 0, "one is queued"
+    run = SyncRun.objects.get()
+    run_sync(str(run.pk))
+    assert queue_due_syncs() == 0, "not due yet"
+    SyncRun.objects.update(finished_at=timezone.now() - timedelta(seconds=301))
+    for field in ("is_sync_enabled", "is_enabled"):
+        account.update(**{field: False})
+        assert queue_due_syncs() == 0
+        account.update(**{field: True})
+    account.update(protocol="pop3")
+    assert queue_due_syncs() == 0
+    account.update(protocol="imap")
+    assert queue_due_syncs() == 1
+
+
+def test_failures_in_a_row_are_tried_ever_less_often(people: People) -> None:
+    account = people.connect_account(people.member, port=free_port(), encryption="none")
+    for _ in range(2):
+        sync(account)
+    for seconds, due in ((1100, 0), (1400, 1)):  # 300 s, doubled twice, and up to a tenth
+        SyncRun.objects.update(finished_at=timezone.now() - timedelta(seconds=seconds))
+        assert queue_due_syncs() == due
+
+
+def test_deleting_an_account_in_the_middle_harms_nobody(
+    hanging: EmailAccount, in_background: Callable[[SyncRun], threading.Thread]
+) -> None:
+    run = request_sync(hanging).run
+    thread = in_background(run)
+    hanging.delete()
+    thread.join()
+    assert not SyncRun.objects.exists()
+
+
+def test_kill_minus_nine_in_the_middle_loses_and_doubles_nothing(connected: Connected) -> None:
+    names = {f"m{number}" for number in range(400)}
+    for name in names:
+        connected.user.deliver(raw_message(name, text="z" * 10_000))
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "sync_mailboxes"],
+        env={**os.environ, "DATABASE_URL": database_url()},
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    stored = FolderEntry.objects.filter(lacks_body=False)
+    wait_until(lambda: stored.count() > 20 or process.poll() is not None, "some are stored")
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it was in the middle"
+    run = SyncRun.objects.get()
+    assert run.is_active
+    assert stored.count() < 400
+
+    SyncRun.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=11))
+    run_sync(str(run.pk))
+    assert fresh(run).state == SyncState.COMPLETED
+    subjects = list(Message.objects.values_list("subject", flat=True))
+    assert len(subjects) == 400
+    assert set(subjects) == names
+    assert stored.count() == 400
+
+
+def database_url() -> str:
+    """The DATABASE_URL of the tests' own database."""
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
