@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import logging
 import secrets
 import threading
 from argparse import Namespace
@@ -73,6 +74,7 @@ class SandboxMailServer:
 
     def start(self) -> None:
         """Listen; raises OSError where a port is taken."""
+        logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's: every line, logins too
         self._thread = threading.Thread(target=self._run, name="sandbox-mail", daemon=True)
         self._thread.start()
         self._started.wait(START_WITHIN)
