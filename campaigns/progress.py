@@ -102,7 +102,8 @@ def _figures(keys: list[int]) -> tuple[Mapping[int, Mapping[str, int]], Mapping[
     lately = timezone.now() - timedelta(seconds=settings.MAILHUB_LEASE_SECONDS)
     shifts = SendShift.objects.filter(campaign_id__in=keys).order_by()
     paces = shifts.values_list("campaign_id").annotate(
-        Sum("rate", filter=Q(renewed_at__gte=lately), default=0.0), Max("renewed_at")
+        pace=Sum("rate", filter=Q(renewed_at__gte=lately), default=0.0),
+        heard_of=Max("renewed_at"),
     )
     return counts, {campaign: _Pace(rate, heard_of) for campaign, rate, heard_of in paces}
 
