@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import poplib
+import socket
 import ssl
 
 from mailhub.mail.errors import (
@@ -26,20 +27,27 @@ _NOT_NOW = ("[IN-USE]", "[LOGIN-DELAY]", "[SYS/TEMP]")
 class _GuardedPOP3(poplib.POP3):
     """Connects to an address that the guard has checked."""
 
+    _opened: socket.socket | None = None
+
     def __init__(self, settings: ServerSettings, context: ssl.SSLContext) -> None:
         self._settings = settings
         self._context = context
-        super().__init__(settings.host, settings.port, settings.timeout)
-
-    def _create_socket(self, timeout: float) -> object:
-        plain = self._settings.guard.connect(self._settings.host, self._settings.port, timeout)
-        if self._settings.encryption is not Encryption.TLS:
-            return plain
         try:
-            return self._context.wrap_socket(plain, server_hostname=self._settings.host)
-        except OSError:
-            plain.close()
+            super().__init__(settings.host, settings.port, settings.timeout)
+        except BaseException:
+            if self._opened is not None:
+                self._opened.close()
             raise
+
+    def _create_socket(self, timeout: float) -> socket.socket:
+        self._opened = self._settings.guard.connect(
+            self._settings.host, self._settings.port, timeout
+        )
+        if self._settings.encryption is Encryption.TLS:
+            self._opened = self._context.wrap_socket(
+                self._opened, server_hostname=self._settings.host
+            )
+        return self._opened
 
 
 def log_in_to_pop3(settings: ServerSettings) -> None:
@@ -52,9 +60,11 @@ def log_in_to_pop3(settings: ServerSettings) -> None:
                 _start_tls(connection, context)
             _log_in(connection, settings)
         finally:
+            # After a failure there may be nobody left to say goodbye to.
             with contextlib.suppress(OSError, poplib.error_proto):
                 connection.quit()
-            connection.close()
+            with contextlib.suppress(OSError):
+                connection.close()
     except MailError:
         raise
     except TimeoutError as error:
@@ -88,17 +98,17 @@ def _log_in(connection: poplib.POP3, settings: ServerSettings) -> None:
             case None:
                 raise LoginFailed("A POP3 server asks for a login.")
     except poplib.error_proto as error:
-        reply = _reply(error)
-        if any(code in reply.text.upper() for code in _NOT_NOW):
-            raise LoginDeferred("The server refused the login for now.", reply) from error
-        raise LoginFailed("The server refused the login.", reply) from error
+        words = _words(error)
+        if words.upper().startswith(_NOT_NOW):
+            raise LoginDeferred(f"{settings.address} refused the login for now: {words}") from error
+        raise LoginFailed(f"{settings.address} refused the login: {words}") from error
 
 
 def _authenticate(connection: poplib.POP3, token: str) -> None:
     connection._shortcmd(f"AUTH XOAUTH2 {token}")  # type: ignore[attr-defined]  # poplib has no AUTH
 
 
-def _reply(error: poplib.error_proto) -> Reply:
-    words = error.args[0] if error.args else b""
-    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
-    return Reply.read(0, [text.removeprefix("-ERR").strip()])
+def _words(error: poplib.error_proto) -> str:
+    said = error.args[0] if error.args else b""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return Reply.read(0, [text.removeprefix("-ERR").strip()]).text

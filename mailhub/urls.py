@@ -13,5 +13,6 @@ urlpatterns = [
     path("readyz", readyz),
     path("", include("mailhub.page_urls")),
 ]
+handler400 = "mailhub.pages.bad_request"
 handler404 = "mailhub.pages.not_found"
 handler500 = "mailhub.pages.server_error"

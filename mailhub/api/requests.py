@@ -64,11 +64,7 @@ class BodyLimitMiddleware:
         left = min(length, _MOST_DRAINED)
         while left > 0 and (chunk := request.read(min(left, 1 << 16))):
             left -= len(chunk)
-        response = json_error(
-            "too_large", f"The body is larger than {limit // (1024 * 1024)} MB.", 413
-        )
-        response["Connection"] = "close"
-        return response
+        return json_error("too_large", f"The body is larger than {limit // (1024 * 1024)} MB.", 413)
 
 
 class NulGuardMiddleware:
