@@ -12,6 +12,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -60,12 +61,13 @@ class Buckets(Protocol):
 class MemoryBuckets:
     """Buckets of one process; the least used are forgotten, which only fills them."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, name: str, rate: float, burst: float, wanted: float = 1) -> float:
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             tokens, last = self._kept.pop(name, (burst, now))
             tokens = min(burst, tokens + (now - last) * rate)
