@@ -14,10 +14,10 @@
       const file = input.files[0];
       const mine = ++newest;
       preview.replaceChildren();
-      document.getElementById("problem")?.remove();
       if (!file) {
         return;
       }
+      document.getElementById("problem")?.remove();
       const body = new FormData();
       body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
       body.append("file", file.slice(0, BEGINNING), file.name);

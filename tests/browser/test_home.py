@@ -15,7 +15,7 @@ from tests.people import People
 
 def test_a_newcomer_is_led_on(members_desk: Desk, people: People) -> None:
     page = members_desk.page
-    expect(page.locator(".step-next")).to_have_text("Connect a mail account")
+    expect(page.locator(".step-next h3")).to_have_text("Connect a mail account")
     members_desk.look("home-newcomer")
     people.connect_account(people.member)
     Contact.objects.create(tenant=people.tenant, email="ann@example.com")

@@ -37,7 +37,7 @@ def test_the_api_is_browsed(members_desk: Desk) -> None:
 
 def test_the_admin(staff_desk: Desk) -> None:
     page = staff_desk.page
-    page.get_by_role("link", name="Admin").click()
+    page.get_by_role("link", name="Admin", exact=True).click()
     expect(page.get_by_role("link", name="mailhub")).to_be_visible()
     page.screenshot(path="test-artefacts/admin.png", full_page=True)
     pages = page.locator("th[scope=row] a").evaluate_all("links => links.map(link => link.href)")
