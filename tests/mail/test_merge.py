@@ -314,6 +314,10 @@ class TestDerivedText:
         values = {"items": [{"name": "A", "price": 1}, {"name": "B", "price": 2}], "end": "Z"}
         assert compiled.render(values).split() == ["A", "1", "B", "2", "Z"]
 
+    @pytest.mark.parametrize("html", ["{{" * 200_000, "{%" * 200_000, "{{ a }}" * 2_000 + "<p>"])
+    def test_takes_its_time_by_the_length_alone(self, html: str) -> None:
+        assert derive_text(html) == html.removesuffix("<p>")
+
     @settings(max_examples=100, deadline=None)
     @given(st.lists(st.sampled_from(BROKEN_HTML)).map("".join))
     def test_never_fails(self, html: str) -> None:

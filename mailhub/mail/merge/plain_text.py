@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from inscriptis import get_text
 from inscriptis.model.config import ParserConfig
 
-_PLACEHOLDER = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_OPENING = re.compile(r"\{[{%]")
 # Two private-use characters stand around a placeholder's number.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
@@ -31,17 +31,31 @@ def derive_text(html: str) -> str:
     Placeholders keep their order, and each tag (`{% … %}`) stays: where a layout by
     tables would move a tag, a plainer conversion that keeps the order is used.
     """
-    placeholders = _PLACEHOLDER.findall(html)
-    numbers = iter(range(len(placeholders)))
-    marked = _PLACEHOLDER.sub(
-        lambda _: f"{_OPEN}{next(numbers)}{_CLOSE}", html.replace(_OPEN, "").replace(_CLOSE, "")
-    )
+    marked, placeholders = _mark(html.replace(_OPEN, "").replace(_CLOSE, ""))
     text = _laid_out(marked)
     if text is None or _tags(text, placeholders) != _tags(marked, placeholders):
         text = _in_order(marked)
     restored = _MARK.sub(lambda mark: placeholders[int(mark[1])], text)
     lines = (line.rstrip() for line in restored.replace("\xa0", " ").split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n")
+
+
+def _mark(html: str) -> tuple[str, list[str]]:
+    """The HTML with a mark for each placeholder, and the placeholders; in linear time."""
+    pieces: list[str] = []
+    placeholders: list[str] = []
+    position = 0
+    while (opening := _OPENING.search(html, position)) is not None:
+        start = opening.start()
+        end = html.find("}}" if opening[0] == "{{" else "%}", start + 2)
+        if end < 0:
+            # No template that compiles has an opening without an end.
+            break
+        pieces.append(f"{html[position:start]}{_OPEN}{len(placeholders)}{_CLOSE}")
+        placeholders.append(html[start : end + 2])
+        position = end + 2
+    pieces.append(html[position:])
+    return "".join(pieces), placeholders
 
 
 def _tags(text: str, placeholders: list[str]) -> list[int]:
