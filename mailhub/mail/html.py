@@ -14,14 +14,13 @@ from __future__ import annotations
 import base64
 import html as html_escapes
 import re
-from collections import Counter
 from collections.abc import Callable
 from urllib.parse import unquote
 
 import nh3
 
 from mailhub.mail.parsing.charsets import clean_text
-from mailhub.mail.parsing.html_text import text_of_html
+from mailhub.mail.parsing.html_text import is_too_deep, text_of_html
 
 # Content-ID without angle brackets → (content type, octets), or None.
 ImageResolver = Callable[[str], tuple[str, bytes] | None]
@@ -30,8 +29,6 @@ ImageResolver = Callable[[str], tuple[str, bytes] | None]
 MAXIMUM_CHARACTERS = 4_000_000
 # Inlined images of one page, in octets before base64.
 MAXIMUM_INLINE_OCTETS = 15_000_000
-# HTML parsers need quadratic time for deep nesting (50,000 levels: 4 s); no letter has this.
-MAXIMUM_DEPTH = 1_000
 
 
 def _words(text: str) -> frozenset[str]:
@@ -85,14 +82,10 @@ _STYLE_PROPERTIES = _words(
 _IMAGE_TYPES = frozenset(
     {"image/png", "image/gif", "image/jpeg", "image/jpg", "image/webp", "image/bmp", "image/avif"}
 )
-_VOID = _words("area base br col embed hr img input link meta source track wbr")
-# Elements that the next of their kind closes, so that they do not nest where left open.
-_SELF_CLOSING = _words("p li td th tr dt dd option thead tbody tfoot colgroup")
 
 _LINK = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
 _REMOTE = re.compile(r"https?://", re.IGNORECASE)
 _INLINE_DATA = re.compile(r"data:(image/[a-z]+);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE)
-_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 _FUNCTION = re.compile(r"([\w-]*)\(")
 _COLOUR_FUNCTIONS = frozenset({"rgb", "rgba", "hsl", "hsla"})
 
@@ -110,7 +103,7 @@ def sanitise_html(
     reasonable time is shown as its text.
     """
     html = clean_text(html[:MAXIMUM_CHARACTERS])
-    if _is_too_deep(html):
+    if is_too_deep(html):
         return f"<pre>{html_escapes.escape(text_of_html(html))}</pre>"
     images = _Images(remote_content, resolve_image)
     return nh3.clean(
@@ -173,21 +166,3 @@ def _safe_style(style: str) -> str | None:
         and all(name.lower() in _COLOUR_FUNCTIONS for name in _FUNCTION.findall(declaration))
     ]
     return "; ".join(kept) or None
-
-
-def _is_too_deep(html: str) -> bool:
-    left_open: Counter[str] = Counter()
-    depth = 0
-    for closing, written in _TAG.findall(html):
-        tag = written.lower()
-        if tag in _VOID or tag in _SELF_CLOSING:
-            continue
-        if not closing:
-            left_open[tag] += 1
-            depth += 1
-        elif left_open[tag]:
-            left_open[tag] -= 1
-            depth -= 1
-        if depth > MAXIMUM_DEPTH:
-            return True
-    return False

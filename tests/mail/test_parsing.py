@@ -187,6 +187,13 @@ def test_ten_thousand_parts(encoding: str) -> None:
         b"Content-Type: text/html\r\n\r\n" + b"<table><tr><td colspan=999999999>" * 3_000,
         b"Content-Type: text/html\r\n\r\n" + b"<script" * 50_000,
         b"\r\n" + b"begin 644 a\r\n" * 50_000 + b"end\r\n",
+        b"Content-Type: text/html\r\n\r\n" + "\u00a0".encode() * 100_000 + b"x",
+        b"Content-Type: a/b; name=x" + "e\u0316\u0301".encode() * 100_000 + b"\r\n\r\nx",
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+        + b"".join(
+            b"--b\r\nContent-Type: multipart/mixed; boundary=c%d\r\n\r\n--c%d--\r\n" % (n, n)
+            for n in range(10_000)
+        ),
         b"Content-Type: text/plain; format=flowed\r\n\r\n" + b"> a \r\n" * 50_000,
     ],
     ids=lambda raw: raw[:30].decode(),
@@ -324,6 +331,28 @@ def test_a_snippet_is_one_line_without_fill_or_quotes() -> None:
     assert len(snippet) <= 200
     assert snippet.endswith("…")
     assert snippet_of("> all\n> quoted") == "> all > quoted"
+
+
+def test_text_of_html_never_grows_beyond_its_source() -> None:
+    for start, repeated in (
+        ("<ul><li>" * 120, "a<br>"),
+        ("<blockquote>" * 500, "a<br>"),
+        ("<table><tr><td>" + "x" * 5000, "<tr><td>a<td>b"),
+        ("<div style='padding-left:9999em'>", "a<br>"),
+    ):
+        html = start + repeated * 10_000
+        assert len(text_of_html(html)) < len(html)
+
+
+def test_text_of_html_reads_as_it_looks() -> None:
+    html = (
+        "<table><tr><td>A</td><td>B</td></tr><tr><td>C&nbsp;D</td></tr></table><p>Hello  <b>you</b>"
+        ",\n there</p><ul><li>one</li><li>two</li></ul>line<br>next<div><div>x</div></div>"
+        "<pre>a\n  b</pre>&lt;tag&gt;"
+    )
+    assert text_of_html(html) == (
+        "A B\nC D\n\nHello you, there\n\n* one\n* two\n\nline\nnext\nx\n\na\n  b\n\n<tag>"
+    )
 
 
 def test_text_of_html_leaves_out_what_nobody_sees() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from mailhub.mail.parsing.charsets import decode_text
 from mailhub.mail.parsing.flowed import extract_uuencoded, unflow
-from mailhub.mail.parsing.html_text import text_of_html
+from mailhub.mail.parsing.html_text import MAXIMUM_CHARACTERS, text_of_html
 from mailhub.mail.parsing.part_tree import Part, leaves
 
 _TNEF_MAGIC = b"\x78\x9f\x3e\x22"
@@ -88,7 +88,11 @@ def _show(part: Part, above: tuple[Part, ...], views: _Views, body: Body) -> Non
 
 def _text_view(views: _Views) -> str:
     pieces = views.text or [(False, text) for own, text in views.html if own]
-    shown = [text if own else text_of_html(text) for own, text in pieces]
+    room = MAXIMUM_CHARACTERS
+    shown = []
+    for own, text in pieces:
+        shown.append(text if own else text_of_html(text[:room]))
+        room -= 0 if own else min(room, len(text))
     return "\n\n".join(piece for piece in shown if piece.strip()).strip("\n")
 
 

@@ -39,13 +39,15 @@ _ENDINGS = {
 # 255 octets is what file systems take; some room is left for a suffix of the saver's own.
 MAXIMUM_OCTETS = 200
 
+_LOOKED_AT = 1_000
 _RESERVED = re.compile(r'[<>:"|?*]')
 _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?=\.|$)", re.IGNORECASE)
 
 
 def safe_filename(name: str, position: int, content_type: str) -> str:
     """A plain file name for attachment number `position` (from 0); never empty."""
-    name = unicodedata.normalize("NFC", name)
+    # Normalising takes quadratic time for long runs of accents.
+    name = unicodedata.normalize("NFC", name[-_LOOKED_AT:])
     name = re.split(r"[/\\]", name)[-1]
     name = "".join(" " if character.isspace() else character for character in name)
     # Cc, Cf, Cs, Co and Cn: controls, direction marks, surrogates, private and unassigned.

@@ -23,6 +23,7 @@ _QUOTED_PRINTABLE = {"quoted-printable", "quopri"}
 _UUENCODED = {"x-uuencode", "uuencode", "x-uue", "uue"}
 _STRUCTURAL = {"content-type", "content-disposition", "content-transfer-encoding", "content-id"}
 _MARK = re.compile(rb"^(?:--([^\r\n]+)|\r?\n)", re.MULTILINE)
+_DASHED_LINE = re.compile(rb"^--([^\r\n]+)", re.MULTILINE)
 _UUENCODE_START = re.compile(rb"^begin [0-7]{3,4} [^\r\n]*\r?\n", re.MULTILINE)
 _DISPOSITION = re.compile(r"\s*([\w-]+)")
 
@@ -78,9 +79,12 @@ def _has_look_alike_boundary(tree: Part, body: bytes) -> bool:
     The fast reader takes such a line for the boundary and loses what stands there.
     """
     boundaries = {_boundary(part) for part in _containers(tree)} - {None}
-    for boundary in boundaries:
-        line = re.escape(b"--" + (boundary or b""))
-        if re.search(rb"^" + line + rb"(?!(?:--)?[ \t]*\r?(?:\n|\Z))", body, re.MULTILINE):
+    lengths = sorted({len(boundary or b"") for boundary in boundaries})
+    for line in _DASHED_LINE.finditer(body) if boundaries else ():
+        text = line[1].rstrip()
+        own = text if text in boundaries else text.removesuffix(b"--").rstrip()
+        begins = (text[:length] for length in lengths)
+        if any(begin in boundaries and begin != own for begin in begins):
             return True
     return False
 

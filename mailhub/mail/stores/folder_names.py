@@ -17,6 +17,8 @@ from mailhub.mail.errors import InvalidMessage
 from mailhub.mail.parsing.charsets import clean_text
 from mailhub.mail.stores.base import RemoteFolder, Role
 
+# No known name is longer, and normalising takes quadratic time for long runs of accents.
+_LONGEST_NAME = 60
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 # Special-use attributes (RFC 6154), and the older ones of XLIST.
@@ -95,7 +97,7 @@ _ROLE_NAMES = {
 
 
 def _key(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold().strip()
+    return unicodedata.normalize("NFKC", name[:_LONGEST_NAME]).casefold().strip()
 
 
 _ROLE_BY_NAME = {
