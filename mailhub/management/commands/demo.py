@@ -50,7 +50,7 @@ class Command(BaseCommand):
         with SandboxMailServer({MAILBOX: password}) as server:
             sandbox = Sandbox(server.host, server.imap_port, server.smtp_port, MAILBOX, password)
             play = _Play(f"http://localhost:{port}", operator, sandbox, self, options["once"])
-            supervisor = Supervisor([_serve(port)], say=self._say)
+            supervisor = Supervisor([_serve(port)], say=lambda _: None)
             threading.Thread(target=play.run, name="story", daemon=True).start()
             code = supervisor.run()
         if play.failure:
