@@ -25,7 +25,7 @@ from contacts.merging import merge_rows
 from contacts.models import ImportJob, ImportRowError, ImportStatus
 from contacts.models.import_job import QUEUED_FOR
 from contacts.models.import_row_error import LONGEST_TEXT
-from contacts.uploads import EncodingTally, Readable, drop_file, keep_file, kept_blocks, stored_form
+from contacts.uploads import Readable, drop_file, keep_file, kept_blocks, stored_form
 from mailhub.errors import InvalidInput
 from mailhub.logs import get_logger
 from mailhub.supervised import is_stopping
@@ -103,11 +103,10 @@ def preview_rows(
 
 def read_heading(file: Readable) -> Heading:
     """The heading of a file, found in its first block. Raises InvalidInput."""
-    block = next(stored_form(file), b"")
+    blocks, tally = stored_form(file)
+    block = next(blocks, b"")
     if not block.strip():
         raise InvalidInput.field("file", "The file is empty.")
-    tally = EncodingTally()
-    tally.add(block)
     offset = line = 0
     delimiters = DELIMITERS
     if named := _SEPARATOR_LINE.match(block):
@@ -123,7 +122,7 @@ def read_heading(file: Readable) -> Heading:
         raise InvalidInput.field(
             "file", "The first line holds an address, not the names of the columns."
         )
-    if not heading.rows:
+    if heading.offset >= len(block.rstrip()) and next(blocks, None) is None:
         raise InvalidInput.field("file", "The file has a heading, and no rows.")
     return heading
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 LONGEST_ROW = 256 * 1024
 # A file made to be read again and again costs no more than this.
-_MOST_READ_AGAIN = 32 * 1024 * 1024
+_MOST_READ_AGAIN = 4 * 1024 * 1024
 
 
 class Record(NamedTuple):

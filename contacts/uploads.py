@@ -41,11 +41,43 @@ class Readable(Protocol):
     def seek(self, offset: int, whence: int = ..., /) -> Any: ...
 
 
-def stored_form(file: Readable) -> Iterator[bytes]:
+class EncodingTally:
+    """Tells UTF-8 from cp1252 by all lines of a file, unless it is certain beforehand.
+
+    One damaged line among many sound ones does not turn the rest into gibberish.
+    """
+
+    def __init__(self, *, is_certain: bool) -> None:
+        self._is_certain = is_certain
+        self._sound = self._unsound = 0
+
+    def count(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """The same blocks; their lines beyond ASCII are counted as they pass."""
+        for block in blocks:
+            if not self._is_certain and not block.isascii():
+                self._count_lines(block)
+            yield block
+
+    def _count_lines(self, block: bytes) -> None:
+        for line in block.splitlines():
+            if not line.isascii():
+                try:
+                    line.decode()
+                    self._sound += 1
+                except UnicodeDecodeError:
+                    self._unsound += 1
+
+    @property
+    def encoding(self) -> str:
+        """`utf-8` or `cp1252`."""
+        return "cp1252" if self._unsound > self._sound else "utf-8"
+
+
+def stored_form(file: Readable) -> tuple[Iterator[bytes], EncodingTally]:
     """The file in blocks of whole lines (where lines are not huge), in a form to be kept.
 
-    Its byte order mark is dropped, UTF-16 and UTF-32 become UTF-8. Raises InvalidInput for
-    what is not text at all.
+    Its byte order mark is dropped, UTF-16 and UTF-32 become UTF-8. The tally knows the
+    encoding of the blocks that were taken. Raises InvalidInput for what is not text.
     """
     file.seek(0)
     head = file.read(BLOCK)
@@ -56,9 +88,10 @@ def stored_form(file: Readable) -> Iterator[bytes]:
     if not mark:
         encoding = _guess_wide_encoding(head)
     blocks = _rest_of(file, head[len(mark) :])
-    if encoding in ("", "utf-8"):
-        return _whole_lines(blocks)
-    return _whole_lines(_recoded(blocks, encoding))
+    if encoding not in ("", "utf-8"):
+        blocks = _recoded(blocks, encoding)
+    tally = EncodingTally(is_certain=bool(encoding))
+    return tally.count(_whole_lines(blocks)), tally
 
 
 def _rest_of(file: Readable, head: bytes) -> Iterator[bytes]:
@@ -103,39 +136,11 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-class EncodingTally:
-    """Tells UTF-8 from cp1252 by all lines of a file.
-
-    One damaged line among many sound ones does not turn the rest into gibberish.
-    """
-
-    def __init__(self) -> None:
-        self._sound = self._unsound = 0
-
-    def add(self, block: bytes) -> None:
-        """Count the lines of this block that are more than ASCII."""
-        if block.isascii():
-            return
-        for line in block.splitlines():
-            if not line.isascii():
-                try:
-                    line.decode()
-                    self._sound += 1
-                except UnicodeDecodeError:
-                    self._unsound += 1
-
-    @property
-    def encoding(self) -> str:
-        """`utf-8` or `cp1252`."""
-        return "cp1252" if self._unsound > self._sound else "utf-8"
-
-
 def keep_file(job: ImportJob, file: Readable) -> None:
     """Store the file with the job, and set its size and encoding (not saved)."""
-    tally = EncodingTally()
+    blocks, tally = stored_form(file)
     size = 0
-    for block in stored_form(file):
-        tally.add(block)
+    for block in blocks:
         content = zlib.compress(block, _FASTEST_COMPRESSION)
         ImportChunk.objects.create(job=job, offset=size, content=content)
         size += len(block)

@@ -34,7 +34,7 @@ class MappingField(serializers.Field[dict[str, str | None], Any, Any, Any]):
 
     default_error_messages = {
         "invalid": "Give a JSON object from the file's headings to fields, as "
-        '{"E-mail": "email", "Town": "attributes.city", "Notes": null}.'
+        '{{"E-mail": "email", "Town": "attributes.city", "Notes": null}}.'
     }
 
     def to_internal_value(self, data: Any) -> dict[str, str | None]:
