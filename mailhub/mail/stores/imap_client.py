@@ -81,8 +81,8 @@ class GuardedClient(imaplib.IMAP4):
             raise self.abort(f"unexpected literal of {size} octets")
         pieces: list[bytes] = []
         while size > 0:
-            piece = self.file.read(min(size, _READ_OCTETS))
-            if not isinstance(piece, bytes) or not piece:
+            piece = super().read(min(size, _READ_OCTETS))
+            if not piece:
                 raise self.abort("socket error: EOF in a literal")
             pieces.append(piece)
             size -= len(piece)
