@@ -30,8 +30,8 @@ class BriefPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run
     @cached_property
     def count(self) -> int:
         """How many rows there are, as far as pages are offered."""
-        rows: QuerySet[Any] = self.object_list
-        return rows.order_by()[: self.most].count()
+        rows: Any = self.object_list
+        return int(rows.order_by()[: self.most].count())
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time

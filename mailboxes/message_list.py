@@ -48,7 +48,7 @@ def list_messages(
 ) -> list[Message]:
     """The `size` messages that follow a position; each with its placements, without its text."""
     walks = [
-        _matching(FolderEntry.objects.filter(account_id=account_id), wanted, after)[:size]
+        matching(FolderEntry.objects.filter(account_id=account_id), wanted, after)[:size]
         for account_id in account_ids
     ]
     positions = islice(heapq.merge(*walks, reverse=True), size)
@@ -62,9 +62,10 @@ def with_placements(messages: QuerySet[Message]) -> QuerySet[Message]:
     return messages.prefetch_related(Prefetch("entries", FolderEntry.objects.order_by("folder_id")))
 
 
-def _matching(
+def matching(
     entries: QuerySet[FolderEntry], wanted: MessageFilter, after: Position | None
 ) -> QuerySet[FolderEntry, Position]:
+    """Positions of the messages among these placements, newest first, each once."""
     if wanted.folder_id is not None:
         entries = entries.filter(folder_id=wanted.folder_id)
     entries = _by_flags(_by_words(entries, wanted), wanted)
