@@ -51,6 +51,19 @@ def check_queue(**_: Any) -> list[CheckMessage]:
     return []
 
 
+@register()
+def check_request_rate(**_: Any) -> list[CheckMessage]:
+    """A bucket that never fills would lock everyone out."""
+    if settings.MAILHUB_REQUEST_RATE <= 0 or settings.MAILHUB_REQUEST_BURST < 1:
+        return [
+            Error(
+                "MAILHUB_REQUEST_RATE and MAILHUB_REQUEST_BURST must be more than 0.",
+                id="mailhub.E004",
+            )
+        ]
+    return []
+
+
 @register(deploy=True)
 def check_public_url(**_: Any) -> list[CheckMessage]:
     """Links in mail lead to this address."""

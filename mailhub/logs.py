@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import textwrap
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -19,15 +20,19 @@ _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)?$|secret|token|api_?key|authorization|credential|cookie|private_?key",
     re.IGNORECASE,
 )
+# A value in quotes goes as a whole; one whose closing quote is missing, to the end of its line.
+_VALUE = r"""(?:b?\\*"(?:\\.|[^"\\])*"|b?\\*'(?:\\.|[^'\\])*'|b?\\*["'][^\n]*|[^\s"',;&})]+)"""
 _SECRET_TEXT = (
     re.compile(r"(?i)\b((?:token|bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(
-        r"(?i)([\"']?(?:\w*(?:password|passwd|secret|token|api_?key)|pass)[\"']?\s*[=:]\s*[\"']?)"
-        r"[^\s\"',;&})]+"
+        r"(?i)((?:\w*(?:password|passwd|passphrase|secret|token|api_?key|sessionid)|\bpass)"
+        rf"\\*[\"']?\s*[=:]\s*){_VALUE}"
     ),
+    re.compile(r"(?i)\b(AUTH(?:ENTICATE)?\s+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER)\s+)[^\s\"']+"),
     re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+(?=@)"),
     re.compile(r"\b(mh_[A-Za-z0-9]{8}_)[A-Za-z0-9]{16,}"),
 )
+_LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 def redact_text(text: str) -> str:
@@ -41,13 +46,15 @@ def redact(value: Any, name: str = "") -> Any:
     """A value fit for a log line, given the name it stands under."""
     if name and _SECRET_NAME.search(name):
         return REDACTED
-    if isinstance(value, str):
-        return redact_text(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, dict):
-        return {key: redact(item, str(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+        return {str(key): redact(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [redact(item) for item in value]
-    return value
+    if isinstance(value, bytes):
+        return redact_text(value.decode("utf-8", "replace"))
+    return redact_text(str(value))
 
 
 def _redact_event(
@@ -64,8 +71,13 @@ def _write_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
     level, text = str(event.pop("level")).upper(), event.pop("event")
     exception = event.pop("exception", "")
     fields = " ".join(f"{key}={value}" for key, value in event.items())
-    line = f"[{time}] [{name}] {level}: {text}" + (f" {fields}" if fields else "")
-    return f"{line}\n{exception}" if exception else line
+    line = f"[{time}] [{name}] {level}: " + _on_one_line(f"{text} {fields}".rstrip())
+    return f"{line}\n{textwrap.indent(exception, '  ')}" if exception else line
+
+
+def _on_one_line(text: str) -> str:
+    """Control characters escaped, so that no value can pass for another log line."""
+    return _LINE_BREAKS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def formatter(style: str) -> logging.Formatter:

@@ -122,10 +122,10 @@ def send(
     request = APIRequestFactory().post(
         "/api/send", body, HTTP_IDEMPOTENCY_KEY="one", **{"format": "json", **options}
     )
-    force_authenticate(request, person.user, person.caller)
+    force_authenticate(request, person.user, person.caller)  # type: ignore[arg-type]  # request.auth
     actions = {"act": staticmethod(act)} if act else {}
-    view = type("View", (SendingViewSet,), actions).as_view({"post": "create"})
-    return view(request)
+    view: Any = type("View", (SendingViewSet,), actions)
+    return view.as_view({"post": "create"})(request)
 
 
 def test_send_whose_outcome_is_unknown_is_never_done_again(people: People) -> None:
