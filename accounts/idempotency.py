@@ -68,6 +68,7 @@ def idempotent(
             run = attempt.run_in_steps if talks_to_servers else attempt.run_at_once
             return run(lambda: action(self, request, *args, **kwargs))
 
+        obey.obeys_idempotency_key = True  # type: ignore[attr-defined]  # for the API's document
         return cast("Action[View, Parameters]", obey)
 
     return decorate

@@ -225,6 +225,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "EncryptionEnum": "accounts.models.AccountEncryption",
+        "CampaignStatusEnum": "campaigns.models.CampaignStatus",
+        "ContactStatusEnum": "contacts.models.ContactStatus",
+        "ImportStatusEnum": "contacts.models.ImportStatus",
+    },
 }
 MAILHUB_JSON_BODY_LIMIT = env.int("MAILHUB_JSON_BODY_LIMIT", 40 * 1024 * 1024)
 MAILHUB_UPLOAD_LIMIT = env.int("MAILHUB_UPLOAD_LIMIT", 1024 * 1024 * 1024)

@@ -13,6 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.proposals import ProposalSerializer
 from accounts.api.secrets import OAuth2SecretSerializer, secret_text, take_secret
 from accounts.api.verification import VerificationSerializer
 from accounts.api.viewsets import TenantViewSet
@@ -282,7 +283,7 @@ class EmailAccountViewSet(
 
     @extend_schema(
         parameters=[OpenApiParameter("email", OpenApiTypes.EMAIL, required=True)],
-        responses=OpenApiTypes.OBJECT,
+        responses=ProposalSerializer,
     )
     @action(detail=False, methods=["get"], pagination_class=None)
     def autoconfig(self, request: Request) -> Response:
