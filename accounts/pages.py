@@ -72,7 +72,7 @@ def page(
             return response
 
         guarded.page_scope = scope  # type: ignore[attr-defined]  # read by the test of all pages
-        return guarded
+        return cast("GuardedView[Arguments]", guarded)
 
     return guard
 

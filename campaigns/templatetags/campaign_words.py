@@ -70,7 +70,7 @@ def report(progress: Progress) -> str:
     if progress.failed:
         sentences.append(f"{progress.failed:,} failed.")
     if progress.skipped:
-        sentences.append(f"{progress.skipped:,} skipped: not to be written to.")
+        sentences.append(f"{progress.skipped:,} skipped, as they may not be written to.")
     if progress.uncertain:
         sentences.append(
             f"{progress.uncertain:,} uncertain: the connection was lost before the server's "

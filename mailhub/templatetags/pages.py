@@ -40,15 +40,15 @@ def tenants_of(caller: Caller) -> QuerySet[Membership]:
 
 
 @register.filter
-def may_write(caller: Caller | None, scope: str) -> bool:
+def may_write(caller: Caller | str | None, scope: str) -> bool:
     """Whether to offer what changes this kind of resource."""
-    return bool(caller) and caller.may(scope, write=True)
+    return isinstance(caller, Caller) and caller.may(scope, write=True)
 
 
 @register.filter
-def may_read(caller: Caller | None, scope: str) -> bool:
+def may_read(caller: Caller | str | None, scope: str) -> bool:
     """Whether to offer this kind of resource at all."""
-    return bool(caller) and caller.may(scope, write=False)
+    return isinstance(caller, Caller) and caller.may(scope, write=False)
 
 
 @register.simple_tag
@@ -66,10 +66,10 @@ def when(moment: datetime | None, missing: str = "–") -> SafeString | str:
 
 
 def say_moment(moment: datetime, now: datetime) -> str:
-    """`3 minutes ago`, `in 2 hours`, `today 14:05 UTC`, `3 Nov 2026`."""
+    """`just now`, `3 minutes ago`, `in 2 hours`, `3 Nov 14:05`, `3 Nov 2025`."""
     distance = now - moment
     if abs(distance) < timedelta(seconds=10):
-        return "now"
+        return "just now"
     if abs(distance) < timedelta(hours=24):
         words = say_duration(abs(distance).total_seconds())
         return f"{words} ago" if distance > timedelta(0) else f"in {words}"
@@ -92,7 +92,7 @@ def say_duration(seconds: float) -> str:
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
             return _count(round(seconds / size), unit)
-    return _count(max(0, round(seconds)), "second")
+    return _count(round(seconds), "second") if seconds >= 1 else "under a second"
 
 
 def _count(number: int, unit: str) -> str:

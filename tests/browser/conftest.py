@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from pytest_django.live_server_helper import LiveServer
 
@@ -73,7 +75,7 @@ class Desk:
         for width, size in (("desktop", DESKTOP), ("phone", PHONE)):
             self.page.set_viewport_size(size)  # type: ignore[arg-type]  # a ViewportSize
             for scheme in ("light", "dark"):
-                self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of two
+                self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 picture = ARTEFACTS / f"{name}-{width}-{scheme}.png"
                 self.page.screenshot(path=str(picture), full_page=True)
                 if (width, scheme) in AUDITED:
@@ -108,13 +110,21 @@ def desk(browser: Browser, live_server: LiveServer) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def members_desk(desk: Desk, live_server: LiveServer, people: People) -> Desk:
-    """A browser at which `people.member` is logged in."""
-    allow_to_log_in(people.member)
-    desk.open("/login")
-    desk.log_in(people.member)
-    desk.page.wait_for_url(f"{live_server.url}/")
+def members_desk(desk: Desk, people: People) -> Desk:
+    """A browser at which `people.member` is logged in, and that shows the first page."""
+    enter(desk, people.member)
     return desk
+
+
+def enter(desk: Desk, person: Person) -> None:
+    """Log the person in without the form, and show the first page."""
+    client = Client()
+    client.force_login(person.user, backend="django.contrib.auth.backends.ModelBackend")
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    desk.page.context.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": desk.url}]
+    )
+    desk.open("/")
 
 
 def allow_to_log_in(person: Person) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Desk, allow_to_log_in
+from tests.browser.conftest import Desk, enter
 from tests.people import People
+from tests.servers.chromium import ARTEFACTS
 
 
 @pytest.fixture
@@ -14,10 +15,7 @@ def staff_desk(desk: Desk, people: People) -> Desk:
     user = people.owner.user
     user.is_staff = user.is_superuser = True
     user.save()
-    allow_to_log_in(people.owner)
-    desk.open("/login")
-    desk.log_in(people.owner)
-    desk.page.get_by_role("heading", name="Home").wait_for()
+    enter(desk, people.owner)
     return desk
 
 
@@ -26,22 +24,21 @@ def test_the_api_is_documented_interactively(members_desk: Desk) -> None:
     expect(page.get_by_role("heading", name="mailhub")).to_be_visible()
     page.locator(".opblock-summary").first.click()
     expect(page.locator(".opblock-body").first).to_be_visible()
-    page.screenshot(path="test-artefacts/api-docs.png")
+    page.screenshot(path=ARTEFACTS / "api-docs.png")
 
 
 def test_the_api_is_browsed(members_desk: Desk) -> None:
     page = members_desk.open("/api/accounts")
     expect(page.get_by_text("HTTP 200 OK")).to_be_visible()
-    page.screenshot(path="test-artefacts/api-browsable.png")
+    page.screenshot(path=ARTEFACTS / "api-browsable.png")
 
 
 def test_the_admin(staff_desk: Desk) -> None:
     page = staff_desk.page
     page.get_by_role("link", name="Admin", exact=True).click()
     expect(page.get_by_role("link", name="mailhub")).to_be_visible()
-    page.screenshot(path="test-artefacts/admin.png", full_page=True)
+    page.screenshot(path=ARTEFACTS / "admin.png", full_page=True)
     pages = page.locator("th[scope=row] a").evaluate_all("links => links.map(link => link.href)")
     assert pages
     for address in pages:
         page.goto(address)
-        page.wait_for_load_state("networkidle")
