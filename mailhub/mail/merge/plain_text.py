@@ -1,47 +1,44 @@
 """A text part for a template that has only HTML, made once from the template itself.
 
-Placeholders pass through untouched, so that the text is a template too: it is the source
-that is converted, never a recipient's page.
+Placeholders pass through untouched and in order, so that the text is a template too: it
+is the source that is converted, never a recipient's page. Everything takes linear time
+and space: a layout engine would pad tables and lists into gigabytes, and move tags out of
+tables.
 """
 
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
-
-from inscriptis import get_text
-from inscriptis.model.config import ParserConfig
+from html import unescape
 
 _OPENING = re.compile(r"\{[{%]")
 # Two private-use characters stand around a placeholder's number.
 _OPEN, _CLOSE = "\ue000", "\ue001"
-_MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+_MARK = re.compile(f"({_OPEN}\\d+{_CLOSE})")
+_TAG = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9:-]*)(?P<attributes>[^<>]*)>")
+_DECLARATION = re.compile(r"<[!?][^<>]*>")
+_TARGET = re.compile(r"\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
-_HIDDEN = frozenset({"head", "script", "style", "template", "title"})
-_BREAKING = frozenset(
-    {"address", "blockquote", "br", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li"}
-    | {"ol", "p", "pre", "section", "table", "tr", "ul"}
+_HIDDEN = frozenset({"head", "script", "style", "template", "textarea", "title"})
+_PARAGRAPHS = frozenset(
+    {"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul"}
 )
+_LINES = frozenset({"address", "article", "div", "hr", "li", "section", "tr"})
 
 
 def derive_text(html: str) -> str:
-    """A readable text template for this HTML template; links as `[words](target)`.
-
-    Placeholders keep their order, and each tag (`{% … %}`) stays: where a layout by
-    tables would move a tag, a plainer conversion that keeps the order is used.
-    """
+    """A readable text template for this HTML template; links as `[words](target)`."""
     marked, placeholders = _mark(html.replace(_OPEN, "").replace(_CLOSE, ""))
-    text = _laid_out(marked)
-    if text is None or _tags(text, placeholders) != _tags(marked, placeholders):
-        text = _in_order(marked)
-    restored = _MARK.sub(lambda mark: placeholders[int(mark[1])], text)
-    lines = (line.rstrip() for line in restored.replace("\xa0", " ").split("\n"))
+    writer = _Writer(placeholders)
+    _read(marked, writer)
+    text = _MARK.sub(lambda mark: placeholders[int(mark[1][1:-1])], "".join(writer.pieces))
+    lines = (line.rstrip() for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n")
 
 
 def _mark(html: str) -> tuple[str, list[str]]:
-    """The HTML with a mark for each placeholder, and the placeholders; in linear time."""
+    """The HTML with a mark for each placeholder, and the placeholders."""
     pieces: list[str] = []
     placeholders: list[str] = []
     position = 0
@@ -58,58 +55,94 @@ def _mark(html: str) -> tuple[str, list[str]]:
     return "".join(pieces), placeholders
 
 
-def _tags(text: str, placeholders: list[str]) -> list[int]:
-    """Which tags, and between which placeholders they stand, in order of appearance."""
-    numbers = [int(mark[1]) for mark in _MARK.finditer(text)]
-    if not any(placeholders[number].startswith("{%") for number in numbers):
-        return []
-    return numbers
+def _read(marked: str, writer: _Writer) -> None:
+    """Give the writer the text and the tags in the order of the source."""
+    position = 0
+    never_closed: set[str] = set()
+    while (start := marked.find("<", position)) >= 0:
+        writer.text(marked[position:start])
+        position = start
+        if marked.startswith("<!--", start):
+            end = marked.find("-->", start + 4)
+            position = len(marked) if end < 0 else end + 3
+            continue
+        tag = _TAG.match(marked, start)
+        if tag is None:
+            declaration = _DECLARATION.match(marked, start)
+            position = declaration.end() if declaration else start + 1
+            writer.text("" if declaration else "<")
+            continue
+        position = tag.end()
+        name = tag["name"].lower()
+        if name in _HIDDEN and not tag["end"] and name not in never_closed:
+            closing = re.compile(f"</{name}[^<>]*>", re.IGNORECASE).search(marked, position)
+            if closing is None:
+                never_closed.add(name)
+            else:
+                position = closing.end()
+        else:
+            writer.tag(name, tag["attributes"], end=bool(tag["end"]))
+    writer.text(marked[position:])
 
 
-def _laid_out(marked: str) -> str | None:
-    try:
-        return str(get_text(marked, ParserConfig(display_links=True)))
-    except (ValueError, LookupError, RecursionError, AttributeError, TypeError):
-        # The layout engine gives up on some broken HTML; the plain conversion never does.
-        return None
+class _Writer:
+    """Puts words down; breaks and spaces wait until there are words to part.
 
+    A placeholder that is a tag (`{% … %}`) is no word: it goes before the break that
+    waits, so that what it repeats or leaves out takes its own break along.
+    """
 
-def _in_order(marked: str) -> str:
-    reader = _Reader()
-    reader.feed(marked)
-    reader.close()
-    return "".join(reader.pieces)
-
-
-class _Reader(HTMLParser):
-    """Text in the order of the source, a line break at each block."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+    def __init__(self, placeholders: list[str]) -> None:
         self.pieces: list[str] = []
-        self._hidden: list[str] = []
+        self._placeholders = placeholders
         self._targets: list[str] = []
+        self._breaks = 0
+        self._space = False
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _HIDDEN:
-            self._hidden.append(tag)
-        elif tag == "a":
-            self._targets.append(dict(attrs).get("href") or "")
-            self.pieces.append("[" if self._targets[-1] else "")
-        elif tag in _BREAKING:
-            self.pieces.append("\n* " if tag == "li" else "\n")
+    def text(self, text: str) -> None:
+        for piece in _MARK.split(text):
+            if piece.startswith(_OPEN):
+                if self._placeholders[int(piece[1:-1])].startswith("{%"):
+                    self.pieces.append(piece)
+                else:
+                    self._put(piece)
+                continue
+            words = unescape(piece).replace(_OPEN, "").replace(_CLOSE, "")
+            self._space = self._space or words[:1].isspace()
+            if words.strip():
+                self._put(" ".join(words.split()))
+                self._space = words[-1].isspace()
 
-    def handle_endtag(self, tag: str) -> None:
-        if self._hidden and tag == self._hidden[-1]:
-            self._hidden.pop()
-        elif tag == "a" and self._targets:
+    def tag(self, name: str, attributes: str, *, end: bool) -> None:
+        if name == "a":
+            self._link(attributes, end=end)
+        elif name == "br":
+            self._breaks = min(self._breaks + 1, 2)
+        elif name in _PARAGRAPHS:
+            self._breaks = 2
+        elif name in _LINES:
+            self._breaks = max(self._breaks, 1)
+        elif name in {"td", "th"}:
+            self._space = True
+        if name == "li" and not end:
+            self._put("*")
+            self._space = True
+
+    def _link(self, attributes: str, *, end: bool) -> None:
+        if not end:
+            found = _TARGET.search(attributes)
+            target = unescape(found[1] or found[2] or found[3] or "") if found else ""
+            self._targets.append("" if target.startswith("#") else target)
+            if self._targets[-1]:
+                self._put("[")
+        elif self._targets:
             target = self._targets.pop()
             self.pieces.append(f"]({target})" if target else "")
-        elif tag in {"p", "table", "ul", "ol"}:
-            self.pieces.append("\n")
-        elif tag in {"td", "th"}:
-            self.pieces.append("  ")
 
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.pieces.append(re.sub(r"\s+", " ", data))
+    def _put(self, words: str) -> None:
+        if self._breaks and self.pieces:
+            self.pieces.append("\n" * self._breaks)
+        elif self._space and self.pieces:
+            self.pieces.append(" ")
+        self.pieces.append(words)
+        self._breaks, self._space = 0, False
