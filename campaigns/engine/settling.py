@@ -37,36 +37,28 @@ def settle_lost_shifts() -> None:
             case Life.REBOOTED:
                 _settle(shift, is_exact=False)
             case Life.LIVES:
-                if _is_silent_for(shift, settings.MAILHUB_LEASE_SECONDS):
-                    _settle(shift, is_exact=True)
+                _settle(shift, is_exact=True, silent_for=settings.MAILHUB_LEASE_SECONDS)
             case Life.HIDDEN:
-                _settle_from_outside(shift, journal_is_exact=True)
+                if read_journal(shift.journal) is not None:
+                    _settle(shift, is_exact=True, silent_for=settings.MAILHUB_LEASE_SECONDS)
+                _settle(shift, is_exact=False, silent_for=settings.MAILHUB_LOST_MACHINE_SECONDS)
             case Life.ELSEWHERE:
-                _settle_from_outside(shift, journal_is_exact=False)
+                # Time for that machine to come back and settle it from its own journal.
+                _settle(shift, is_exact=False, silent_for=settings.MAILHUB_LOST_MACHINE_SECONDS)
 
 
-def _settle_from_outside(shift: SendShift, *, journal_is_exact: bool) -> None:
-    """Of a worker that can only be judged by its silence; it is given time to come back."""
-    if _is_silent_for(shift, settings.MAILHUB_LOST_MACHINE_SECONDS):
-        _settle(shift, is_exact=False)
-    elif (
-        journal_is_exact
-        and read_journal(shift.journal) is not None
-        and _is_silent_for(shift, settings.MAILHUB_LEASE_SECONDS)
-    ):
-        _settle(shift, is_exact=True)
+def _settle(shift: SendShift, *, is_exact: bool, silent_for: float | None = None) -> None:
+    """Give each row in its hand a state, and end it: all in one transaction, or not at all.
 
-
-def _is_silent_for(shift: SendShift, seconds: float) -> bool:
-    lapsed = SendShift.objects.filter(renewed_at__lt=Now() - timedelta(seconds=seconds))
-    return lapsed.filter(pk=shift.pk).exists()
-
-
-def _settle(shift: SendShift, *, is_exact: bool) -> None:
-    """Give each row in its hand a state, and end it: all in one transaction, or not at all."""
+    Does nothing where the worker was heard of within `silent_for` seconds.
+    """
+    rows = SendShift.objects.filter(pk=shift.pk, process=shift.process)
+    if silent_for is not None:
+        rows = rows.filter(renewed_at__lt=Now() - timedelta(seconds=silent_for))
+        if not rows.exists():
+            return
     with transaction.atomic():
-        locked = SendShift.objects.select_for_update(skip_locked=True)
-        if not list(locked.filter(pk=shift.pk, renewed_at=shift.renewed_at)):
+        if not list(rows.select_for_update(skip_locked=True)):
             return
         events = read_journal(shift.journal)
         if events is None:

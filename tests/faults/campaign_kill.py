@@ -1,0 +1,219 @@
+"""One round of the harshest test: a campaign during which every process is killed, again and again.
+
+A whole site (`manage.py serve`) sends to a real SMTP server that keeps what it takes. At
+random moments all processes of the site get SIGKILL at once and are started again. At the
+end the server's own record says the truth about each recipient.
+
+    python -m tests.faults.campaign_kill --rounds 50 --recipients 20000 [--postgresql]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.servers.site import RunningSite, SiteTemplate
+    from tests.servers.smtp import SmtpReceiver
+
+CONNECTIONS = 4
+WORKERS = 2
+GOES_ON_WITHIN = 15.0
+_COUNTS = ("sent_count", "failed_count", "skipped_count", "uncertain_count", "remaining_count")
+
+
+@dataclass
+class KillRound:
+    """What happened in one round, and what must be true of it."""
+
+    recipients: int
+    kills: int
+    received: Counter[str] = field(default_factory=Counter)
+    states: dict[str, str] = field(default_factory=dict)
+    polls: int = 0
+    slowest_start: float = 0.0
+    status: dict[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Nobody lost, nobody twice, few in doubt; AssertionError otherwise."""
+        assert self.status["status"] == "completed", self.status
+        assert len(self.states) == self.recipients
+        twice = {email: count for email, count in self.received.items() if count > 1}
+        assert not twice, f"mailed twice: {twice}"
+        claimed = {email for email, state in self.states.items() if state == "sent"}
+        lost = claimed - self.received.keys()
+        assert not lost, f"said to be sent and not received: {sorted(lost)[:5]}"
+        others = set(self.states.values()) - {"sent", "uncertain"}
+        assert not others, f"in no final state: {others}"
+        in_doubt = sum(state == "uncertain" for state in self.states.values())
+        most = self.kills * WORKERS * CONNECTIONS
+        assert in_doubt <= most, f"{in_doubt} uncertain after {self.kills} kills"
+        assert self.slowest_start < GOES_ON_WITHIN, f"went on after {self.slowest_start:.1f} s"
+
+    def __str__(self) -> str:
+        uncertain = sum(state == "uncertain" for state in self.states.values())
+        return (
+            f"{self.recipients} recipients, {self.kills} kills: {uncertain} uncertain, "
+            f"went on within {self.slowest_start:.1f} s, {self.polls} polls"
+        )
+
+
+def run_round(
+    site: RunningSite, receiver: SmtpReceiver, *, recipients: int, kills: int, dice: random.Random
+) -> KillRound:
+    """Send, kill, start again, until the campaign is over."""
+    result = KillRound(recipients, kills)
+    site.start()
+    client = _Client(site, site.create_api_key(), result)
+    emails = [f"person{number}@example.com" for number in range(recipients)]
+    campaign_id = client.create_campaign(receiver.port, emails)
+    for kill in range(kills):
+        enough = recipients * (kill + dice.random()) / kills
+        _wait_for(lambda enough=enough: len(receiver.messages) >= enough, client, campaign_id)
+        time.sleep(dice.random() * 0.1)
+        site.kill()
+        before = len(receiver.messages)
+        site.start()
+        started = time.monotonic()
+        status = client.status(campaign_id)
+        if status["remaining_count"]:
+            _wait_for(lambda before=before: len(receiver.messages) > before, client, campaign_id)
+            result.slowest_start = max(result.slowest_start, time.monotonic() - started)
+    while (status := client.status(campaign_id))["status"] in ("pending", "in_progress"):
+        time.sleep(0.1)
+    result.status = status
+    result.states = client.states(campaign_id)
+    result.received = Counter(
+        recipient for message in receiver.messages for recipient in message.envelope.recipients
+    )
+    return result
+
+
+def _wait_for(came_true: Any, client: _Client, campaign_id: str) -> None:
+    deadline = time.monotonic() + 60
+    while not came_true():
+        status = client.status(campaign_id)
+        if status["status"] not in ("pending", "in_progress"):
+            return
+        assert time.monotonic() < deadline, f"nothing moves: {status}"
+        time.sleep(0.05)
+
+
+class _Client:
+    def __init__(self, site: RunningSite, key: str, result: KillRound) -> None:
+        self._url, self._key, self._result = site.url, key, result
+
+    def create_campaign(self, port: int, emails: list[str]) -> str:
+        payload = {
+            "subject": "Hello {{ email }}",
+            "body": "<p>Dear {{ email }}</p>" + "<p>words</p>" * 100,
+            "campaign_name": "Kill",
+            "from_email": "shop@example.org",
+            "smtp_server": "127.0.0.1",
+            "smtp_port": port,
+            "smtp_encryption": "none",
+            "emails": emails,
+        }
+        return str(self._call("smtp-campaign", payload)["campaign_id"])
+
+    def status(self, campaign_id: str) -> dict[str, Any]:
+        """The campaign's status; its sum is checked at every poll."""
+        status = self._call(f"campaign-status/{campaign_id}")
+        self._result.polls += 1
+        assert status["total_contacts"] == sum(status[name] for name in _COUNTS), status
+        return status
+
+    def states(self, campaign_id: str) -> dict[str, str]:
+        states: dict[str, str] = {}
+        path = f"campaigns/{campaign_id}/deliveries?limit=500"
+        page = self._call(path)
+        while True:
+            states.update((row["email"], row["state"]) for row in page["deliveries"])
+            if page["next_cursor"] is None:
+                return states
+            page = self._call(f"{path}&cursor={page['next_cursor']}")
+
+    def _call(self, path: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"{self._url}/api/{path}",
+            data=None if payload is None else json.dumps(payload).encode(),
+            headers={"Authorization": f"Token {self._key}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return dict(json.load(answer))
+
+
+def main() -> int:
+    """Run rounds until one fails; its seed is printed, for `--seed`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--recipients", type=int, default=20_000)
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL and Redis")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        template = _prepare(stack, options.postgresql)
+        for number in range(options.rounds):
+            print(f"round {number + 1}, seed {options.seed + number}: ", end="", flush=True)  # noqa: T201 - a command
+            result = _one_round(template, options, random.Random(options.seed + number))
+            print(result, flush=True)  # noqa: T201 - a command
+            result.check()
+    return 0
+
+
+def _prepare(stack: ExitStack, on_postgresql: bool) -> SiteTemplate:
+    if on_postgresql:
+        from tests.servers.postgresql import PostgreSQLServer
+        from tests.servers.redis import RedisServer
+
+        for server, variable in (
+            (PostgreSQLServer(), "DATABASE_URL"),
+            (RedisServer(), "REDIS_URL"),
+        ):
+            server.start()
+            stack.callback(server.stop)
+            os.environ[variable] = server.url
+    from tests import environment
+
+    environment.prepare()
+    from tests.servers.site import SiteTemplate
+
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailhub-faults-")))
+    return SiteTemplate(folder)
+
+
+def _one_round(
+    template: SiteTemplate, options: argparse.Namespace, dice: random.Random
+) -> KillRound:
+    from tests.servers.site import RunningSite
+    from tests.servers.smtp import SmtpReceiver
+
+    site = RunningSite(template, only=("web", "workers", "dispatcher"), workers=WORKERS)
+    with SmtpReceiver() as receiver:
+        try:
+            return run_round(
+                site, receiver, recipients=options.recipients, kills=options.kills, dice=dice
+            )
+        except BaseException as error:
+            error.add_note(site.said()[-6000:])
+            raise
+        finally:
+            site.remove()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
