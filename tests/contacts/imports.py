@@ -19,12 +19,13 @@ def named_file(content: str | bytes, name: str = "people.csv") -> io.BytesIO:
 
 
 def upload(
-    person: Person, content: str | bytes, mapping: dict[str, Any] | None = None, **headers: str
+    person: Person, content: str | bytes, mapping: dict[str, Any] | None = None, *, key: str = ""
 ) -> Any:
     """The answer to POST contacts/import."""
     form: dict[str, Any] = {"file": named_file(content)}
     if mapping is not None:
         form["mapping"] = json.dumps(mapping)
+    headers = {"Idempotency-Key": key} if key else {}
     return person.api.post("/api/contacts/import", form, format="multipart", headers=headers)
 
 

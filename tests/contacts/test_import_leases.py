@@ -150,7 +150,7 @@ def database_url() -> str:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_killed_import_goes_on_from_its_last_committed_row(people: People) -> None:
-    total, bad = 12_000, 24
+    total, bad = 8_000, 16
     job = start(people.member, many(total, every_bad=500))
     code = (
         "import django; django.setup(); from contacts.tasks import run_import; "

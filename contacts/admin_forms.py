@@ -1,0 +1,59 @@
+"""Forms of the admin: what an operator types is held to what the API and imports are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from contacts.addresses import InvalidAddress, normalise_email
+from contacts.attributes import InvalidAttributes, check_attributes
+from contacts.contact_rows import BadRow, check_name
+from contacts.models import Contact, Suppression
+
+
+def _clean_email(form: forms.ModelForm[Any]) -> str:
+    try:
+        return normalise_email(form.cleaned_data["email"])
+    except InvalidAddress as error:
+        raise ValidationError(str(error)) from None
+
+
+class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    class Meta:
+        model = Contact
+        fields = ("tenant", "email", "first_name", "last_name", "company", "status", "attributes")
+
+    def clean_email(self) -> str:
+        return _clean_email(self)
+
+    def clean_first_name(self) -> str:
+        return self._clean_name("first_name")
+
+    def clean_last_name(self) -> str:
+        return self._clean_name("last_name")
+
+    def clean_company(self) -> str:
+        return self._clean_name("company")
+
+    def _clean_name(self, name: str) -> str:
+        try:
+            return check_name(name, self.cleaned_data[name])
+        except BadRow as error:
+            raise ValidationError(str(error)) from None
+
+    def clean_attributes(self) -> dict[str, Any]:
+        try:
+            return check_attributes(self.cleaned_data["attributes"] or {})
+        except InvalidAttributes as error:
+            raise ValidationError(str(error)) from None
+
+
+class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    class Meta:
+        model = Suppression
+        fields = ("tenant", "email", "reason")
+
+    def clean_email(self) -> str:
+        return _clean_email(self)

@@ -1,0 +1,115 @@
+"""The admin's pages of contacts, as an operator uses them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import User
+from contacts.models import Contact, ImportJob, Suppression
+from tests.contacts.imports import import_at_once, upload
+from tests.people import People
+
+
+@pytest.fixture
+def operator(people: People) -> Client:
+    client = Client()
+    client.force_login(
+        User.objects.create_superuser("root"), "django.contrib.auth.backends.ModelBackend"
+    )
+    return client
+
+
+def act(client: Client, model: str, action: str, *rows: Any) -> Any:
+    """Run an action of a list on these rows."""
+    data = {"action": action, "_selected_action": [row.pk for row in rows]}
+    return client.post(f"/admin/contacts/{model}/", data)
+
+
+def test_contacts_are_listed_without_counting_them_all(people: People, operator: Client) -> None:
+    for number in range(3):
+        Contact.objects.create(tenant=people.tenant, email=f"c{number}@example.com")
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        page = operator.get("/admin/contacts/contact/")
+    assert page.status_code == 200
+    assert b"c2@example.com" in page.content
+    counting = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
+    assert all("LIMIT 10000" in sql for sql in counting if '"contacts"' in sql)
+    assert len(queries) < 12
+
+
+def test_contacts_are_found_by_beginnings(people: People, operator: Client) -> None:
+    Contact.objects.create(tenant=people.tenant, email="ann@example.com", last_name="Özil")
+    Contact.objects.create(tenant=people.other_tenant, email="bob@example.com")
+    found = operator.get("/admin/contacts/contact/?q=ozi").content
+    assert b"ann@example.com" in found
+    assert b"bob@example.com" not in found
+    narrowed = f"/admin/contacts/contact/?q=b&tenant__id__exact={people.tenant.pk}"
+    assert b"bob@example.com" not in operator.get(narrowed).content
+
+
+def test_an_operators_input_is_held_to_the_same_rules(people: People, operator: Client) -> None:
+    form = {
+        "tenant": people.tenant.pk,
+        "email": "Ann@BÜCHER.example",
+        "first_name": "Ann",
+        "status": "subscribed",
+        "attributes": "{}",
+    }
+    assert operator.post("/admin/contacts/contact/add/", form).status_code == 302
+    ann = Contact.objects.get()
+    assert (ann.email, ann.first_name_folded) == ("ann@xn--bcher-kva.example", "ann")
+    twice = operator.post("/admin/contacts/contact/add/", form)
+    assert b"already exists" in twice.content
+    for broken in ({"email": "nobody"}, {"first_name": "a\u2028b"}, {"attributes": "[1]"}):
+        refused = operator.post("/admin/contacts/contact/add/", {**form, **broken})
+        assert refused.status_code == 200
+        assert b"errorlist" in refused.content
+    assert Contact.objects.count() == 1
+
+
+def test_chosen_contacts_are_exported_and_suppressed(people: People, operator: Client) -> None:
+    ann, _bob, carl = (
+        Contact.objects.create(tenant=tenant, email=f"{name}@example.com")
+        for name, tenant in (
+            ("ann", people.tenant),
+            ("bob", people.tenant),
+            ("carl", people.other_tenant),
+        )
+    )
+    response = act(operator, "contact", "export_as_csv", ann, carl)
+    lines = b"".join(response.streaming_content).decode().splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "email",
+        "ann@example.com",
+        "carl@example.com",
+    ]
+    assert act(operator, "contact", "suppress", ann, carl).status_code == 302
+    suppressed = Suppression.objects.order_by("email").values_list("email", "tenant__slug")
+    assert list(suppressed) == [("ann@example.com", "acme"), ("carl@example.com", "globex")]
+    found = operator.get("/admin/contacts/suppression/?q=CARL").content
+    assert b"carl@example.com" in found
+    assert b"ann@example.com" not in found
+
+
+def test_imports_are_watched_and_cancelled(people: People, operator: Client) -> None:
+    ended = import_at_once(people.member, "email\nann@example.com\nnobody\n")
+    upload(people.member, "email\nbob@example.com\n")
+    waiting = ImportJob.objects.get(status="pending")
+    page = operator.get("/admin/contacts/importjob/").content.decode()
+    assert '<progress max="100" value="100"' in page
+    shown = operator.get(f"/admin/contacts/importjob/{ended['id']}/change/").content.decode()
+    address = f"/admin/contacts/importrowerror/?job__id__exact={ended['id']}"
+    assert address in shown
+    bad = operator.get(address)
+    assert bad.status_code == 200
+    assert b"not an email address" in bad.content
+    act(operator, "importjob", "cancel", waiting)
+    waiting.refresh_from_db()
+    assert waiting.status == "cancelled"
