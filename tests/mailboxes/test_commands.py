@@ -7,12 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from mailboxes.management.commands.watch_mailboxes import watch
 from mailboxes.models import Message, SyncRun, SyncState
 from tests.mailboxes.conftest import raw_message
 from tests.mailboxes.test_running import Connected, connected, database_url
@@ -68,22 +66,7 @@ def test_a_bar_on_a_terminal(connected: Connected) -> None:
     assert terminal.getvalue().endswith("Completed: 3 messages.\n")
 
 
-def test_the_watcher_queues_what_is_due_until_it_is_told_to_stop(connected: Connected) -> None:
-    stop = threading.Event()
-    seen = threading.Event()
-
-    def tell() -> None:
-        seen.wait(10)
-        stop.set()
-
-    thread = threading.Thread(target=tell)
-    thread.start()
-    seen.set()
-    watch(stop)
-    thread.join()
-
-
-def test_the_watcher_ends_cleanly_on_a_signal(connected: Connected) -> None:
+def test_the_watcher_queues_what_is_due_and_ends_cleanly_on_a_signal(connected: Connected) -> None:
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), "watch_mailboxes"],
         env={**os.environ, "DATABASE_URL": database_url()},

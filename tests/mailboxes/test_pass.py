@@ -8,18 +8,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import TestCase
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mailboxes.models import Attachment, BodyState, Folder, FolderEntry, Message, SkippedMessage
 from mailboxes.signals import message_stored
 from mailboxes.sync.control import Interruption, PassInterrupted
 from mailboxes.sync.fetching import Pace
+from mailboxes.sync.message_store import MessageStore
 from mailhub.mail.errors import ConnectionFailed, ProtocolViolation, ServerTimeout
 from mailhub.mail.server import PasswordLogin
 from mailhub.mail.stores.base import RemoteMessage
 from mailhub.mail.stores.in_memory import InMemoryMailServer, InMemoryStore
 from tests.mailboxes.conftest import PASSWORD, Mailbox, raw_message
+from tests.people import People
 
 NO_CONDSTORE = frozenset({"IMAP4REV1", "UIDPLUS"})
 
@@ -497,6 +502,106 @@ def test_batches_stay_small_whatever_the_mailbox(mailbox: Mailbox) -> None:
     assert len(mailbox.subjects()) == 700
     assert fetching.largest <= 64_000 + 3000
     assert fetching.most <= 200
+
+
+class Killed(BaseException):
+    """What a kill looks like from within: nothing catches it."""
+
+
+def test_killed_before_any_command_the_next_pass_completes_it(mailbox: Mailbox) -> None:
+    """Nothing lost, nothing doubled, whichever command was the last."""
+    raw = [raw_message(f"m{number}") for number in range(6)]
+    for number, content in enumerate(raw):
+        mailbox.remote.deliver(content, "INBOX" if number % 2 else "Archive")
+
+    def die() -> None:
+        raise Killed
+
+    for command in range(1, 200):
+        before = dict(Message.objects.values_list("subject", "pk"))
+        try:
+            mailbox.sync(store=Interfering(mailbox, {"any": command}, die))
+        except Killed:
+            newest = max(mailbox.inbox.messages)
+            mailbox.inbox.move(newest, "Archive")
+            mailbox.remote.folder("Archive").move(
+                min(mailbox.remote.folder("Archive").messages), "INBOX"
+            )
+            if command % 5 == 0:
+                mailbox.inbox.renumber()
+        else:
+            break
+        after = dict(Message.objects.values_list("subject", "pk"))
+        assert before.items() <= after.items(), "ids are kept"
+    mailbox.sync()
+    assert mailbox.copy() == mailbox.truth()
+    assert Message.objects.count() == 6
+    assert not FolderEntry.objects.filter(lacks_body=True).exists()
+    store = MessageStore(mailbox.account.pk)
+    kept = [
+        store.raw.get(digest) for digest in Message.objects.values_list("raw_digest", flat=True)
+    ]
+    assert sorted(content for content in kept if content) == sorted(raw)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_whatever_another_program_does_the_copy_becomes_the_truth(
+    people: People, data: st.DataObject
+) -> None:
+    """Deliveries, flags, moves, deletions, renumberings, between and in the middle of passes."""
+    with transaction.atomic():
+        mailbox = Mailbox(people.connect_account(people.member, password=PASSWORD))
+        meddler = Meddler(mailbox, data)
+        for _ in range(data.draw(st.integers(1, 4), "passes")):
+            meddler.act()
+            when = data.draw(st.integers(1, 25), "in the middle")
+            mailbox.sync(store=Interfering(mailbox, {"any": when}, meddler.act))
+        mailbox.sync()
+        assert mailbox.copy() == mailbox.truth()
+        assert not FolderEntry.objects.filter(lacks_body=True).exists()
+        for subject, ids in meddler.ids_seen().items():
+            assert len(ids) == 1, f"{subject} is one message"
+        transaction.set_rollback(True)
+
+
+class Meddler:
+    """Does some of what another program may do."""
+
+    paths = ("INBOX", "Archive", "Trash")
+
+    def __init__(self, mailbox: Mailbox, data: st.DataObject) -> None:
+        self._mailbox, self._data, self._delivered = mailbox, data, 0
+
+    def act(self) -> None:
+        for _ in range(self._data.draw(st.integers(1, 6), "acts")):
+            folder = self._mailbox.remote.folder(self._data.draw(st.sampled_from(self.paths)))
+            act = self._data.draw(
+                st.sampled_from(("deliver", "move", "remove", "flag", "renumber"))
+            )
+            if act == "deliver" or not folder.messages:
+                self._delivered += 1
+                folder.deliver(raw_message(f"m{self._delivered}"))
+            elif act == "renumber":
+                folder.renumber()
+            else:
+                uid = self._data.draw(st.sampled_from(sorted(folder.messages)))
+                if act == "move":
+                    folder.move(uid, self._data.draw(st.sampled_from(self.paths)))
+                elif act == "remove":
+                    folder.remove(uid)
+                else:
+                    folder.set_flags(
+                        uid, self._data.draw(st.sets(st.sampled_from(["\\Seen", "x"])))
+                    )
+
+    def ids_seen(self) -> dict[str, set[int]]:
+        """Subject → the ids under which it lies in folders."""
+        found: dict[str, set[int]] = {}
+        rows = FolderEntry.objects.filter(account=self._mailbox.account)
+        for subject, pk in rows.values_list("message__subject", "message_id"):
+            found.setdefault(subject, set()).add(pk)
+        return found
 
 
 def after_checks(number: int) -> Callable[[], Interruption | None]:
