@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -37,8 +36,8 @@ class BriefPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run
 class LargeTableAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     paginator = BriefPaginator
     show_full_result_count = False
-    list_select_related: ClassVar[Sequence[str]] = ("tenant",)
-    list_filter: ClassVar[Sequence[str]] = ("tenant",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("tenant",)
+    list_filter: ClassVar[tuple[str, ...]] = ("tenant",)
     ordering = ("-pk",)
 
     def within_tenants(self, rows: QuerySet[Any]) -> QuerySet[Any]:
