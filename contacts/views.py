@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import messages
@@ -15,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.pages import PageRequest, page
 from contacts.columns import FIELDS, attribute_key, map_columns
+from contacts.csv_export import export_row_errors
 from contacts.csv_import import read_heading, start_import
-from contacts.formulas import guard
 from contacts.models import Contact, ContactStatus, ImportJob, ImportRowError
 from mailhub.api.pagination import page_after, write_cursor
 from mailhub.errors import InvalidInput
@@ -150,8 +148,7 @@ def cancel_import(request: PageRequest, import_id: int) -> HttpResponse:
 def download_bad_rows(request: PageRequest, import_id: int) -> StreamingHttpResponse:
     """All bad rows as CSV: line, reason, and the row as it stood."""
     job = _find_import(request, import_id)
-    rows = ImportRowError.objects.filter(job=job).order_by("pk").iterator(chunk_size=500)
-    response = StreamingHttpResponse(_as_csv(rows), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(export_row_errors(job), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="bad-rows-{job.pk}.csv"'
     return response
 
@@ -196,17 +193,3 @@ def _proposed_columns(columns: list[str]) -> list[dict[str, Any]]:
 
 def _fit(row: list[str], width: int) -> list[str]:
     return (row + [""] * width)[:width]
-
-
-class _Echo:
-    """A file that hands back what is written: csv's writer then makes one line at a time."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _as_csv(rows: Iterator[ImportRowError]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(["line", "reason", "row"])
-    for row in rows:
-        yield writer.writerow([row.line, row.reason, guard(row.text)])
