@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from accounts.hosts import refuse_private_host
 from accounts.models import CredentialKind
+from accounts.oauth2 import port_of
 from accounts.validators import single_line
 from mailhub.api.naming import CamelCaseMixin, MillisecondsField
 from mailhub.api.strict import StrictMixin
@@ -38,9 +39,10 @@ class OAuth2SecretSerializer(CamelCaseMixin, StrictMixin, serializers.Serializer
 
     def validate_tokenUrl(self, value: str) -> str:  # noqa: N802 - named after the JSON field
         parts = urlsplit(value)
-        if parts.scheme != "https" or not parts.hostname:
+        port = port_of(parts)
+        if parts.scheme != "https" or not parts.hostname or port is None:
             raise serializers.ValidationError("A token URL is an https address.")
-        refuse_private_host(parts.hostname, parts.port or 443)
+        refuse_private_host(parts.hostname, port)
         return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,8 @@ def test_secret_goes_in_and_never_comes_out(
         ({"oauth2": {}}, "oauth2"),
         ({"oauth2": {"refreshToken": "x"}}, "oauth2"),
         ({"oauth2": {**OAUTH2, "tokenUrl": "http://127.0.0.1/token"}}, "oauth2"),
+        ({"oauth2": {**OAUTH2, "tokenUrl": "https://127.0.0.1:99999/"}}, "oauth2"),
+        ({"oauth2": {**OAUTH2, "tokenUrl": "https:///token"}}, "oauth2"),
         ({"oauth2": {**OAUTH2, "tokenurl": "https://127.0.0.1/"}}, "oauth2"),
         ({"aws": {"accessKeyId": "x"}}, "aws"),
     ],
