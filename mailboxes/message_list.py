@@ -94,15 +94,19 @@ def _by_words(entries: QuerySet[FolderEntry], wanted: MessageFilter) -> QuerySet
 
 
 def _by_flags(entries: QuerySet[FolderEntry], wanted: MessageFilter) -> QuerySet[FolderEntry]:
-    placements = FolderEntry.objects.filter(message_id=OuterRef("message_id"))
-    match wanted.unread:
-        case True:
-            entries = entries.filter(Exists(placements.filter(is_seen=False)))
-        case False:
-            entries = entries.filter(~Exists(placements.filter(is_seen=False)))
-    match wanted.flagged:
-        case True:
-            entries = entries.filter(Exists(placements.filter(is_flagged=True)))
-        case False:
-            entries = entries.filter(~Exists(placements.filter(is_flagged=True)))
+    if wanted.unread is not None:
+        entries = _with_any(entries, wanted, Q(is_seen=False), wanted.unread)
+    if wanted.flagged is not None:
+        entries = _with_any(entries, wanted, Q(is_flagged=True), wanted.flagged)
     return entries
+
+
+def _with_any(
+    entries: QuerySet[FolderEntry], wanted: MessageFilter, flag: Q, expected: bool
+) -> QuerySet[FolderEntry]:
+    """Placements of messages of which any placement has the flag, or none has."""
+    if expected and wanted.folder_id is None:
+        # Every placement of the account is walked, so that each may speak for itself.
+        return entries.filter(flag)
+    placements = FolderEntry.objects.filter(flag, message_id=OuterRef("message_id"))
+    return entries.filter(Exists(placements) if expected else ~Exists(placements))
