@@ -18,6 +18,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from accounts.caller import Caller
+from contacts.bulk_writing import refresh_statistics
 from contacts.columns import EXPORT_COLUMNS, map_columns
 from contacts.contact_rows import BadRow, ContactRow, RowReader
 from contacts.csv_reading import Lines, Record, read_records
@@ -37,6 +38,8 @@ DELIMITERS = ",;\t|"
 # Counted while the client waits; larger files are counted by the task.
 _COUNTED_AT_ONCE = 4 * 1024 * 1024
 _RENEW_EVERY = 2.0
+# After so many rows the database is told that the table has grown.
+_GROWN = 4 * BATCH
 _SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 
 
@@ -183,7 +186,10 @@ def carry_on(job: ImportJob, *, seconds: float) -> bool:
     reader = RowReader(job.targets, is_guarded=set(EXPORT_COLUMNS) <= set(job.columns))
     records = _records(job)
     while batch := list(islice(records, BATCH)):
+        before = job.done
         _write_batch(job, batch, reader)
+        if before < _GROWN <= job.done:
+            refresh_statistics()
         if is_stopping() or time.monotonic() > until:
             return False
     if job.total != job.done and not job.keep(total=job.done):
