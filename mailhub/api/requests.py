@@ -58,7 +58,7 @@ class BodyLimitMiddleware:
         upload = _UPLOADS.match(request.path_info)
         limit = settings.MAILHUB_UPLOAD_LIMIT if upload else settings.MAILHUB_JSON_BODY_LIMIT
         declared = request.META.get("CONTENT_LENGTH") or "0"
-        length = int(declared) if declared.isascii() and declared.isdigit() else 0
+        length = int(declared[:18]) if declared.isascii() and declared.isdigit() else 0
         if length <= limit:
             return self.get_response(request)
         left = min(length, _MOST_DRAINED)

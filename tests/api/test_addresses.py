@@ -1,0 +1,41 @@
+"""One table of addresses under two names, with or without a slash at the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.people import People
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/accounts", "/api/accounts/", "/v1/accounts", "/v1/accounts/", "/v1/accounts/?limit=5"],
+)
+def test_each_name_is_the_same_address(people: People, path: str) -> None:
+    account = people.connect_account(people.member)
+    [row] = people.member.api.get(path).json()["accounts"]
+    assert row["id"] == str(account.pk)
+
+
+@pytest.mark.parametrize("base", ["/api", "/v1"])
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_each_method_works_under_each_name(people: People, base: str, slash: str) -> None:
+    api = people.member.api
+    made = api.post(f"{base}/credentials{slash}", {"password": "x"})
+    assert made.status_code == 201
+    gone = api.delete(f"{base}/credentials/{made.json()['id']}{slash}")
+    assert gone.status_code == 204
+
+
+def test_calls_of_other_sites_are_answered_only_where_allowed(
+    people: People, settings: pytest.FixtureRequest
+) -> None:
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example"]  # type: ignore[attr-defined]  # pytest-django's
+    for origin, allowed in (("https://app.example", True), ("https://evil.example", False)):
+        response = people.member.api.options(
+            "/api/accounts",
+            HTTP_ORIGIN=origin,
+            HTTP_ACCESS_CONTROL_REQUEST_METHOD="POST",
+            HTTP_ACCESS_CONTROL_REQUEST_HEADERS="authorization,idempotency-key",
+        )
+        assert ("Access-Control-Allow-Origin" in response) is allowed
