@@ -1,0 +1,108 @@
+"""The admin's campaign history: quick, whole, and without secrets."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import User
+from campaigns.creation import CampaignPlan, PlannedServer, create_campaign
+from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState
+from mailhub.mail.message import Attachment
+from mailhub.mail.server import Encryption
+from tests.people import People
+
+
+@pytest.fixture
+def admin_pages(db: None) -> Client:
+    client = Client()
+    client.force_login(
+        User.objects.create_superuser("root", "root@example.org", "x"),
+        backend="django.contrib.auth.backends.ModelBackend",
+    )
+    return client
+
+
+def add_campaign(people: People, sent: int = 3) -> Campaign:
+    """One in progress, with some sent, one failed and one queued."""
+    campaign = create_campaign(
+        people.member.caller,
+        CampaignPlan(
+            name="Spring",
+            subject="Hello",
+            html_body="<p>x</p>",
+            from_email="a@example.org",
+            server=PlannedServer("127.0.0.1", 2525, Encryption.NONE, "user", "app-password"),
+            attachments=(Attachment("a.txt", b"x"),),
+            emails=["x@example.com"],
+        ),
+    )
+    Campaign.objects.filter(pk=campaign.pk).update(
+        status=CampaignStatus.IN_PROGRESS, started_at=timezone.now()
+    )
+    chosen = [DeliveryState.SENT] * sent + [DeliveryState.FAILED, DeliveryState.QUEUED]
+    for number, state in enumerate(chosen):
+        Delivery.objects.create(
+            campaign=campaign,
+            email=f"p{number}@example.com",
+            state=state,
+            reply="550 5.1.1 Unknown" if state == DeliveryState.FAILED else "",
+        )
+    return campaign
+
+
+def test_the_list_has_bars_and_asks_no_more_for_more_rows(
+    people: People, admin_pages: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    add_campaign(people)
+    page = admin_pages.get("/admin/campaigns/campaign/").content.decode()
+    assert '<progress max="100" value="80"' in page
+    assert "3 sent, 1 failed" in page
+    with CaptureQueriesContext(connection) as few:
+        admin_pages.get("/admin/campaigns/campaign/")
+    for _ in range(4):
+        add_campaign(people)
+    with django_assert_num_queries(len(few)):
+        admin_pages.get("/admin/campaigns/campaign/")
+
+
+def test_a_campaign_shows_its_message_and_counts_but_no_secret(
+    people: People, admin_pages: Client
+) -> None:
+    campaign = add_campaign(people)
+    page = admin_pages.get(f"/admin/campaigns/campaign/{campaign.pk}/change/").content.decode()
+    assert campaign.campaign_id in page
+    assert f"?campaign__id__exact={campaign.pk}&amp;state__exact=failed" in page
+    assert "a.txt" in page
+    assert "app-password" not in page
+    assert campaign.smtp_password.token not in page
+
+
+def test_deliveries_show_the_servers_words(people: People, admin_pages: Client) -> None:
+    campaign = add_campaign(people)
+    add_campaign(people, sent=20)
+    address = f"/admin/campaigns/delivery/?campaign__id__exact={campaign.pk}&state__exact=failed"
+    page = admin_pages.get(address).content.decode()
+    assert "550 5.1.1 Unknown" in page
+    assert page.count("p3@example.com") == 1
+    assert "p20@example.com" not in page
+
+
+def test_actions(people: People, admin_pages: Client) -> None:
+    campaign = add_campaign(people)
+    for action, status in (("pause", "paused"), ("resume", "in_progress"), ("cancel", "cancelled")):
+        admin_pages.post(
+            "/admin/campaigns/campaign/", {"action": action, "_selected_action": campaign.pk}
+        )
+        campaign.refresh_from_db()
+        assert campaign.status == status
+    page = admin_pages.post(
+        "/admin/campaigns/campaign/",
+        {"action": "resume", "_selected_action": campaign.pk},
+        follow=True,
+    )
+    assert "This campaign is cancelled." in page.content.decode()
