@@ -57,6 +57,9 @@ class BodyLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         upload = _UPLOADS.match(request.path_info)
         limit = settings.MAILHUB_UPLOAD_LIMIT if upload else settings.MAILHUB_JSON_BODY_LIMIT
+        if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+            # Django reads no body without a length, and would take it for an empty one.
+            return json_error("length_required", "Send the body with a Content-Length.", 411)
         declared = request.META.get("CONTENT_LENGTH") or "0"
         length = int(declared[:18]) if declared.isascii() and declared.isdigit() else 0
         if length <= limit:

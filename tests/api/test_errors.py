@@ -99,6 +99,11 @@ def test_body_of_60_megabytes_over_a_real_server(live_server: LiveServer) -> Non
     assert b"40 MB" in body
 
 
+def test_body_in_chunks_is_refused_and_not_taken_for_an_empty_one(people: People) -> None:
+    response = people.member.api.post("/api/credentials", {}, HTTP_TRANSFER_ENCODING="chunked")
+    check(response, 411, "length_required")
+
+
 @pytest.mark.parametrize("length", ["²", "-1", "abc", ""])
 def test_declared_length_that_is_no_number(people: People, length: str) -> None:
     response = people.member.api.get("/api/accounts", CONTENT_LENGTH=length)
