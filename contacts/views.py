@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse, StreamingHttpResponse
@@ -16,6 +17,7 @@ from contacts.columns import FIELDS, attribute_key, map_columns
 from contacts.csv_export import export_row_errors
 from contacts.csv_import import read_heading, start_import
 from contacts.models import Contact, ContactStatus, ImportJob, ImportRowError
+from contacts.searching import search_contacts
 from mailhub.api.pagination import page_after, write_cursor
 from mailhub.errors import InvalidInput
 
@@ -30,15 +32,10 @@ SHOWN_OF_A_VALUE = 60
 @page(scope="contacts")
 def list_contacts(request: PageRequest) -> HttpResponse:
     """The tenant's contacts, newest first; `?q=` searches, `?status=` narrows."""
-    everyone = Contact.objects.for_caller(request.caller)
-    contacts = everyone
     text, wanted = request.GET.get("q", "").strip(), request.GET.get("status", "")
     if wanted not in ContactStatus.values:
         wanted = ""
-    if text:
-        contacts = contacts.search(text)
-    if wanted:
-        contacts = contacts.filter(status=wanted)
+    contacts = search_contacts(request.caller, text, wanted)
     narrowed = {name: value for name, value in (("q", text), ("status", wanted)) if value}
     cursor = request.GET.get("cursor")
     rows = page_after(contacts, "-pk", cursor, CONTACTS_A_PAGE + 1)
@@ -57,7 +54,7 @@ def list_contacts(request: PageRequest) -> HttpResponse:
             "older": older,
             "is_first_page": not cursor,
             "first_page_query": urlencode(narrowed),
-            "has_contacts": bool(rows) or everyone.exists(),
+            "has_contacts": bool(rows) or Contact.objects.for_caller(request.caller).exists(),
         },
     )
 
@@ -80,7 +77,11 @@ def import_contacts(request: PageRequest) -> HttpResponse:
     return render(
         request,
         "contacts/import.html",
-        {"problem": problem, "recent": recent[:IMPORTS_SHOWN]},
+        {
+            "problem": problem,
+            "recent": recent[:IMPORTS_SHOWN],
+            "limit": settings.MAILHUB_UPLOAD_LIMIT,
+        },
         status=400 if problem else 200,
     )
 

@@ -18,6 +18,14 @@
         return;
       }
       document.getElementById("problem")?.remove();
+      const limit = Number(form.dataset.limit);
+      input.setCustomValidity("");
+      if (file.size > limit) {
+        const words = `The file is larger than ${Math.floor(limit / 1024 / 1024)} MB. Split it first.`;
+        input.setCustomValidity(words);
+        preview.textContent = words;
+        return;
+      }
       const body = new FormData();
       body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
       body.append("file", file.slice(0, BEGINNING), file.name);

@@ -22,9 +22,21 @@
     }
   };
 
+  // What is shown may be old while the server does not answer; htmx goes on asking.
+  const showWhetherOffline = (isOffline) => {
+    const note = document.getElementById("offline");
+    if (note && note.hidden === isOffline) {
+      note.hidden = !isOffline;
+    }
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
     showLocalTimes(document);
     announce();
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const status = event.detail.xhr.status;
+    showWhetherOffline(status === 0 || status >= 500);
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     showLocalTimes(event.target.parentElement || document);

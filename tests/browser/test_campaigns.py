@@ -100,6 +100,21 @@ def test_the_session_ends_while_the_page_is_open(members_desk: Desk, people: Peo
     members_desk.forgive("401")
 
 
+def test_a_server_that_does_not_answer_is_no_secret(members_desk: Desk, people: People) -> None:
+    campaign = make_campaign(people.member, sent=1, queued=9)
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    note = page.get_by_text("The server does not answer.")
+    expect(note).to_be_hidden()
+    page.context.set_offline(True)
+    expect(note).to_be_visible()
+    members_desk.look("campaign-offline")
+    page.context.set_offline(False)
+    settle(campaign, DeliveryState.SENT, 9)
+    expect(page.locator("#sent")).to_have_text("10")
+    expect(note).to_be_hidden()
+    members_desk.forgive_all("ERR_INTERNET_DISCONNECTED", "htmx:")
+
+
 def test_the_list(members_desk: Desk, people: People) -> None:
     members_desk.open("/campaigns")
     members_desk.look("campaigns-empty")

@@ -81,12 +81,17 @@ def test_a_search_without_scripts(members_desk: Desk, people: People) -> None:
         for name in ("ann", "bob", "carla", "dan")
     )
     page = members_desk.open("/contacts")
-    members_desk.look("contacts-many")
     page.get_by_role("link", name="Older").click()
     page.get_by_role("link", name="Newest").wait_for()
+    members_desk.look("contacts-many")
     page.get_by_label("Address or name begins with").fill("carla")
     page.get_by_role("button", name="Search").click()
     page.get_by_role("link", name="Bounced").click()
     assert "q=carla" in page.url
     assert "status=bounced" in page.url
     assert page.locator("tbody tr").count() == 3
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export these").click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0].startswith("email,")
+    assert len(lines) == 4

@@ -38,7 +38,18 @@ def test_the_admin(staff_desk: Desk) -> None:
     page.get_by_role("link", name="Admin", exact=True).click()
     expect(page.get_by_role("link", name="mailhub")).to_be_visible()
     page.screenshot(path=ARTEFACTS / "admin.png", full_page=True)
-    pages = page.locator("th[scope=row] a").evaluate_all("links => links.map(link => link.href)")
-    assert pages
-    for address in pages:
-        page.goto(address)
+    for app in ("accounts", "contacts", "mailboxes", "campaigns"):
+        links = page.locator(f".app-{app} th[scope=row] a")
+        pages = links.evaluate_all("links => links.map(link => link.href)")
+        assert pages
+        for address in pages:
+            page.goto(address)
+        page.goto(f"{staff_desk.url}/admin/")
+    page.goto(f"{staff_desk.url}/admin/accounts/emailaccount/add/")
+    expect(page.get_by_label("Email address:")).to_be_visible()
+
+
+def test_the_login_of_the_admin(desk: Desk) -> None:
+    page = desk.open("/admin/")
+    expect(page.get_by_role("link", name="mailhub")).to_be_visible()
+    page.screenshot(path=ARTEFACTS / "admin-login.png")
