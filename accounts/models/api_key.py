@@ -7,6 +7,7 @@ alone cannot be tested against guesses.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -15,7 +16,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import models
+from django.db import OperationalError, models
 from django.utils import timezone
 
 from accounts.models.membership import Membership
@@ -109,10 +110,14 @@ class ApiKey(TenantOwned):
         return text
 
     def note_use(self) -> None:
-        """Remember the use, at most once a minute: a write per request would be a queue."""
+        """Remember the use, at most once a minute: a write per request would be a queue.
+
+        A database too busy to take the note does not stop the request.
+        """
         now = timezone.now()
         if self.last_used_at is None or now - self.last_used_at > _LAST_USED_STEP:
-            type(self).objects.filter(pk=self.pk).update(last_used_at=now)
+            with contextlib.suppress(OperationalError):
+                type(self).objects.filter(pk=self.pk).update(last_used_at=now)
             self.last_used_at = now
 
     @property
