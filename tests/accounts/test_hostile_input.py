@@ -106,7 +106,7 @@ def test_any_text_in_a_header(people: People, name: str) -> None:
             response = client.generic(
                 "POST",
                 "/api/credentials",
-                b"{}",
+                "{}",
                 **{variable: value},  # type: ignore[arg-type]  # WSGI's names
             )
             assert response.status_code < 500, (value, response.content)
