@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -21,6 +22,15 @@ _LONGEST_WORDS = 500
 _ORDERING = "messages"
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer", "format": "int64"},
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "format": "date"},
+        ]
+    }
+)
 class QueryTimeField(MillisecondsField):
     """A moment in an address: digits are milliseconds."""
 

@@ -59,3 +59,8 @@ class Control:
         reason = self.interruption()
         if reason is not None:
             raise PassInterrupted(reason)
+
+    def refuse_if_lost(self) -> None:
+        """Raises PassInterrupted where the pass must write nothing more."""
+        if self.interruption() is Interruption.LOST:
+            raise PassInterrupted(Interruption.LOST)

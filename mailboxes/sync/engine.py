@@ -194,6 +194,8 @@ class Pass:
         for stretch in ranges_newest_first(self._store.uids(), STRETCH):
             self._control.check()
             self._compare_stretch(folder, stretch, left_alone)
+        # A batch that was cut short by an interruption must not count as complete.
+        self._control.check()
         self._messages.forget_stale(folder.id)
         self._folders.reach(folder.id, reached)
 

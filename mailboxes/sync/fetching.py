@@ -1,9 +1,9 @@
 """Fetches batches of messages, around the ones that the server cannot hand over.
 
 A message may make the server refuse the batch, answer nonsense, hang up or fall silent.
-The batch is then halved until the guilty one is alone, which is skipped. Each failure of
-the connection costs a new one; a server that fails too often, or that takes no new
-connection, ends the pass.
+The first that did not arrive is then tried alone, and the rest halved, until the guilty
+one is alone, which is skipped. Each failure of the connection costs a new one; a server
+that fails too often, or that takes no new connection, ends the pass.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mailboxes.sync.control import Control
+from mailboxes.sync.control import Control, Interruption, PassInterrupted
 from mailhub.logs import get_logger
 from mailhub.mail.errors import (
     CommandRefused,
@@ -69,37 +69,66 @@ class Fetched:
     missing: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known yet."""
+        return not (self.messages or self.missing or self.refused)
+
 
 def fetch_batch(
     connection: Connection, control: Control, uids: Sequence[int], *, headers_only: bool
 ) -> Fetched:
-    """These messages of the selected folder. Raises MailError where the server is gone."""
+    """These messages of the selected folder. Raises MailError where the server is gone.
+
+    An interruption is raised only where nothing is found yet, or where the run is lost:
+    what has come in is handed back first, to be stored.
+    """
     found = Fetched()
-    waiting = [list(uids)]
+    waiting = [_Batch(sorted(uids))]
     while waiting:
-        control.check()
-        batch = waiting.pop()
-        arrived: set[int] = set()
-        failure: MailError | None = None
         try:
-            for message in connection.store.fetch(batch, headers_only=headers_only):
-                arrived.add(message.uid)
-                found.messages.append(message)
-        except (*BROKEN_CONNECTION, CommandRefused) as error:
-            failure = error
-        rest = [uid for uid in batch if uid not in arrived]
-        if failure is None:
-            found.missing.extend(rest)
-            continue
-        if not isinstance(failure, CommandRefused):
-            connection.renew(failure)
-        if len(rest) == 1:
-            found.refused[rest[0]] = failure.message
-        elif rest:
-            middle = len(rest) // 2
-            waiting += [rest[middle:], rest[:middle]]
-    control.check()
+            control.check()
+        except PassInterrupted as interrupted:
+            if found.is_empty or interrupted.reason is Interruption.LOST:
+                raise
+            return found
+        waiting += _fetch_into(found, connection, waiting.pop(), headers_only)
+    control.refuse_if_lost()
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """`is_narrowed`: what came before it in a batch that failed was tried alone."""
+
+    uids: Sequence[int]
+    is_narrowed: bool = False
+
+
+def _fetch_into(
+    found: Fetched, connection: Connection, batch: _Batch, headers_only: bool
+) -> list[_Batch]:
+    """Fetch a batch; what of it is to be tried again, the last first."""
+    arrived: set[int] = set()
+    try:
+        for message in connection.store.fetch(batch.uids, headers_only=headers_only):
+            arrived.add(message.uid)
+            found.messages.append(message)
+    except (*BROKEN_CONNECTION, CommandRefused) as error:
+        rest = [uid for uid in batch.uids if uid not in arrived]
+        if not isinstance(error, CommandRefused):
+            connection.renew(error)
+        if len(rest) == 1:
+            found.refused[rest[0]] = error.message
+            return []
+        # Servers answer in order, so that the first that is missing is the likely one.
+        is_likely = bool(arrived) or not batch.is_narrowed
+        middle = 1 if is_likely else len(rest) // 2
+        return [
+            _Batch(part, is_narrowed=is_likely) for part in (rest[middle:], rest[:middle]) if part
+        ]
+    found.missing.extend(uid for uid in batch.uids if uid not in arrived)
+    return []
 
 
 class Pace:

@@ -282,6 +282,23 @@ def test_cancel_leaves_a_state_from_which_the_next_goes_on(mailbox: Mailbox) -> 
     assert len(set(fetched)) == 30
 
 
+def test_interruptions_in_the_middle_of_bad_batches_lose_nothing(mailbox: Mailbox) -> None:
+    for number in range(1, 13):
+        mailbox.remote.deliver(raw_message(f"m{number}"))
+    for checks in range(1, 100):
+        store = Poisoned(mailbox.server, mailbox.account.username, 7, ServerTimeout("silent"))
+        try:
+            mailbox.sync(store=store, interruption=after_checks(checks % 20))
+        except PassInterrupted:
+            continue
+        if not FolderEntry.objects.filter(lacks_body=True).exists():
+            break
+    mailbox.sync()
+    assert mailbox.subjects() == [f"m{number}" for number in range(1, 13) if number != 7]
+    assert not FolderEntry.objects.filter(lacks_body=True).exists()
+    assert SkippedMessage.objects.get().uid == 7
+
+
 def test_a_second_turn_of_a_run_does_not_go_through_folders_again(mailbox: Mailbox) -> None:
     mailbox.server.capabilities = NO_CONDSTORE
     for path in ("INBOX", "Sent"):
