@@ -9,10 +9,10 @@ from rest_framework import serializers
 
 from accounts.hosts import refuse_private_host
 from accounts.models import CredentialKind
-from accounts.oauth2 import port_of
 from accounts.validators import single_line
 from mailhub.api.naming import CamelCaseMixin, MillisecondsField
 from mailhub.api.strict import StrictMixin
+from mailhub.mail.token_endpoint import port_of
 
 
 def secret_text(**options: Any) -> serializers.CharField:

@@ -18,9 +18,10 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from accounts.models import Credential
-from accounts.oauth2 import TokenEndpoint, fresh_access_token
+from accounts.oauth2 import fresh_access_token
 from mailhub.mail import errors
 from mailhub.mail.host_guard import HostGuard
+from mailhub.mail.token_endpoint import TokenEndpoint
 from tests.people import People
 from tests.servers.certificates import make_certificate
 
