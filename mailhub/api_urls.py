@@ -9,5 +9,5 @@ urlpatterns = [
     path("", include("contacts.api.urls")),
     path("", include("campaigns.api.urls")),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url="/api/schema"), name="docs"),
 ]
