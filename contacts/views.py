@@ -22,6 +22,7 @@ from mailhub.api.pagination import page_after, write_cursor
 from mailhub.errors import InvalidInput
 
 CONTACTS_A_PAGE = 50
+LONGEST_SEARCH = 200
 IMPORTS_SHOWN = 10
 BAD_ROWS_SHOWN = 50
 SAMPLE_ROWS = 5
@@ -32,7 +33,8 @@ SHOWN_OF_A_VALUE = 60
 @page(scope="contacts")
 def list_contacts(request: PageRequest) -> HttpResponse:
     """The tenant's contacts, newest first; `?q=` searches, `?status=` narrows."""
-    text, wanted = request.GET.get("q", "").strip(), request.GET.get("status", "")
+    text = request.GET.get("q", "").strip()[:LONGEST_SEARCH]
+    wanted = request.GET.get("status", "")
     if wanted not in ContactStatus.values:
         wanted = ""
     contacts = search_contacts(request.caller, text, wanted)

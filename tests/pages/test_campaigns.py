@@ -137,6 +137,30 @@ def test_pause_resume_and_cancel(people: People, visit: Visit) -> None:
     assert "Cancelled" in client.post(f"{path}/cancel", follow=True).text
 
 
+def test_one_that_is_scheduled_can_be_held_back(people: People, visit: Visit) -> None:
+    campaign = make_campaign(
+        people.member,
+        status=CampaignStatus.SCHEDULED,
+        started_at=None,
+        scheduled_at=timezone.now() + timedelta(hours=2),
+        total_contacts=7,
+    )
+    client = visit(people.member)
+    path = f"/campaigns/{campaign.campaign_id}"
+    page = client.get(path).text
+    assert "in 2 hours" in page
+    assert '<dd id="remaining">7</dd>' in page
+    assert ">Resume<" in client.post(f"{path}/pause", follow=True).text
+    assert "Scheduled" in client.post(f"{path}/resume", follow=True).text
+
+
+def test_one_without_recipients_is_no_division_by_zero(people: People, visit: Visit) -> None:
+    now = timezone.now()
+    campaign = make_campaign(people.member, status=CampaignStatus.COMPLETED, completed_at=now)
+    page = visit(people.member).get(f"/campaigns/{campaign.campaign_id}").text
+    assert "0 of 0 recipients" in page
+
+
 def test_what_came_too_late_is_said_in_words(people: People, visit: Visit) -> None:
     campaign = make_campaign(people.member, status=CampaignStatus.COMPLETED)
     client = visit(people.member)

@@ -81,6 +81,14 @@ def test_a_long_table_is_walked_page_by_page(people: People, visit: Visit) -> No
     assert found == [f"c{number:03}@example.com" for number in reversed(range(120))]
 
 
+def test_a_search_for_what_no_database_holds_is_no_defect(people: People, visit: Visit) -> None:
+    client = visit(people.member)
+    for text in ("\x00", "%", "_", "\\", "a" * 5000, "a " * 500):
+        assert client.get("/contacts", {"q": text}).status_code in (200, 400)
+    for text in ("%ff%fe", "%ed%a0%80"):
+        assert client.get(f"/contacts?q={text}").status_code in (200, 400)
+
+
 def test_a_cursor_from_nowhere_is_an_error_in_words(people: People, visit: Visit) -> None:
     answer = visit(people.member).get("/contacts", {"cursor": "x"})
     assert answer.status_code == 400
