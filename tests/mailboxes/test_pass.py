@@ -19,7 +19,7 @@ from mailboxes.signals import message_stored
 from mailboxes.sync.control import Interruption, PassInterrupted
 from mailboxes.sync.fetching import Pace
 from mailboxes.sync.message_store import MessageStore
-from mailhub.mail.errors import ConnectionFailed, ProtocolViolation, ServerTimeout
+from mailhub.mail.errors import ConnectionFailed, MailError, ProtocolViolation, ServerTimeout
 from mailhub.mail.server import PasswordLogin
 from mailhub.mail.stores.base import RemoteMessage
 from mailhub.mail.stores.in_memory import InMemoryMailServer, InMemoryStore
@@ -702,7 +702,7 @@ class Poisoned(InMemoryStore):
     """Breaks the connection whenever the body of one message is fetched."""
 
     def __init__(
-        self, server: InMemoryMailServer, username: str, uid: int, error: ConnectionFailed
+        self, server: InMemoryMailServer, username: str, uid: int, error: MailError
     ) -> None:
         super().__init__(server, PasswordLogin(username, PASSWORD))
         self._uid, self._error = uid, error
