@@ -23,7 +23,7 @@ from mailhub.logs import get_logger
 
 log = get_logger(__name__)
 
-ASKED_AGAIN_AFTER = timedelta(seconds=10)
+ASKED_AGAIN_AFTER = timedelta(seconds=8)
 _ASKED_AGAIN_AT_ONCE = 5
 # A quarter of the lease is left for a message that is on its way when it lapses.
 _OWN_SHARE = 0.75

@@ -37,6 +37,8 @@ _LOOK_EVERY = 0.5
 _TURN = 0.02
 _PATIENCE = 0.5
 _RATE_SECONDS = 3.0
+# With a shift's own length less than the queue's time-out for a task.
+_LAST_MESSAGE_SECONDS = 60.0
 
 
 class Worker:
@@ -89,11 +91,16 @@ class Worker:
                 self._board.pause(_TURN)
         finally:
             self._board.close()
-            for sender in self._senders:
-                sender.join()
+            self._await_senders()
         self._write_down(at_once=True)
         left = [assignment.claimed.pk for assignment in self._board.clear()]
         self._insist(lambda: release(self._shift, left))
+
+    def _await_senders(self) -> None:
+        """Let each end its message. One that hangs is left alone: it cannot outlast the lease."""
+        deadline = time.monotonic() + _LAST_MESSAGE_SECONDS
+        for sender in self._senders:
+            sender.join(max(0.0, deadline - time.monotonic()))
 
     @property
     def trouble(self) -> MailError | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ class Campaigns:
     """Makes campaigns of the member's tenant and works them."""
 
     people: People
-    server: InMemoryServer
+    server: InMemoryServer = field(default_factory=InMemoryServer)
 
     def add_contacts(self, count: int, **fields: Any) -> list[Contact]:
         """`person0@example.com` and so on, subscribed."""
@@ -98,7 +98,7 @@ def states(campaign: Campaign) -> dict[str, int]:
 def campaigns(transactional_db: None, settings: Settings) -> Campaigns:
     settings.MAILHUB_FIRST_RETRY_SECONDS = 0.02
     settings.MAILHUB_LONGEST_RETRY_SECONDS = 0.05
-    return Campaigns(People(), InMemoryServer())
+    return Campaigns(People())
 
 
 @pytest.fixture
