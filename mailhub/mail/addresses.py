@@ -137,3 +137,22 @@ def parse_address(text: str) -> Address:
     elif _NAME_SPECIALS.search(name):
         raise InvalidMessage("The name of an address holds special characters without quotes.")
     return Address(name, named["address"].strip())
+
+
+def parse_addresses(text: str) -> list[Address]:
+    """Read addresses with commas between them; [] for a blank text. Raises InvalidMessage."""
+    pieces, start, quoted, escaped, angled = [], 0, False, False, False
+    for position, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted and character == "\\":
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif not quoted and character in "<>":
+            angled = character == "<"
+        elif character == "," and not quoted and not angled:
+            pieces.append(text[start:position])
+            start = position + 1
+    pieces.append(text[start:])
+    return [parse_address(piece) for piece in pieces if piece.strip()]

@@ -17,6 +17,8 @@ from mailhub.mail.parsing.message import (
     ParsedMessage,
     attachment_content,
     embedded_images,
+    message_of_parts,
+    open_message,
     parse_headers,
     parse_message,
 )
@@ -29,6 +31,8 @@ __all__ = [
     "ParsedMessage",
     "attachment_content",
     "embedded_images",
+    "message_of_parts",
+    "open_message",
     "parse_headers",
     "parse_message",
 ]

@@ -21,13 +21,22 @@ _TNEF_TYPES = {"application/ms-tnef", "application/vnd.ms-tnef"}
 
 @dataclass(slots=True)
 class Attached:
-    """An attachment with its octets, before its name is made safe."""
+    """An attachment with its octets, before its name is made safe.
+
+    `told_size` is its size where the octets were not fetched.
+    """
 
     name: str
     content_type: str
     content: bytes
     content_id: str = ""
     inline: bool = False
+    told_size: int = 0
+
+    @property
+    def size(self) -> int:
+        """In decoded octets."""
+        return len(self.content) or self.told_size
 
 
 @dataclass(slots=True)
@@ -58,6 +67,11 @@ def read_body(root: Part) -> Body:
     body.text = _text_view(views)
     body.html = _html_view(views)
     return body
+
+
+def shown_parts(root: Part) -> list[Part]:
+    """The leaves that the body is made of; all others are attachments."""
+    return [part for part, above in leaves(root) if _is_shown(part, above)]
 
 
 def _is_shown(part: Part, above: tuple[Part, ...]) -> bool:
@@ -118,4 +132,5 @@ def _attach(part: Part) -> Attached:
         content_id=part.content_id,
         inline=part.disposition != "attachment"
         and (part.disposition == "inline" or bool(part.content_id)),
+        told_size=part.told_size,
     )

@@ -87,15 +87,35 @@ def parse_headers(content: bytes) -> ParsedHeaders:
 def parse_message(content: bytes) -> ParsedMessage:
     """Read a whole message. Never raises for what the octets hold."""
     fields, body_octets = split_message(content)
-    tree = read_tree(fields, body_octets)
+    return _message_of(fields, read_tree(fields, body_octets))[0]
+
+
+def open_message(content: bytes) -> tuple[ParsedMessage, tuple[bytes, ...]]:
+    """A whole message and the octets of its attachments in their order."""
+    fields, body_octets = split_message(content)
+    return _message_of(fields, read_tree(fields, body_octets))
+
+
+def message_of_parts(header: bytes, tree: Part) -> ParsedMessage:
+    """A message whose parts were fetched one by one.
+
+    Attachments whose content is empty have the size that the server told.
+    """
+    return _message_of(split_message(header)[0], tree)[0]
+
+
+def _message_of(
+    fields: list[tuple[str, bytes]], tree: Part
+) -> tuple[ParsedMessage, tuple[bytes, ...]]:
     body = read_body(tree)
-    return ParsedMessage(
+    message = ParsedMessage(
         **_header_values(decode_fields(fields, _first_charset(tree))),
         text=body.text,
         html=body.html,
         snippet=snippet_of(body.text),
         attachments=_describe_attachments(body),
     )
+    return message, tuple(attached.content for attached in body.attached)
 
 
 def attachment_content(content: bytes, index: int) -> bytes:
@@ -174,7 +194,7 @@ def _describe_attachments(body: Body) -> tuple[ParsedAttachment, ...]:
             index=index,
             filename=safe_filename(attached.name, index, attached.content_type),
             content_type=attached.content_type,
-            size=len(attached.content),
+            size=attached.size,
             content_id=clean_text(attached.content_id),
             inline=attached.inline,
         )

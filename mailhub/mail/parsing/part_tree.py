@@ -30,7 +30,10 @@ _DISPOSITION = re.compile(r"\s*([\w-]+)")
 
 @dataclass(slots=True)
 class Part:
-    """One node: a container with children, or a leaf with its decoded octets."""
+    """One node: a container with children, or a leaf with its decoded octets.
+
+    `told_size` is the size that a server told of a leaf whose octets were not fetched.
+    """
 
     content_type: str
     parameters: dict[str, str] = field(default_factory=dict)
@@ -39,6 +42,7 @@ class Part:
     content_id: str = ""
     content: bytes = b""
     children: list[Part] = field(default_factory=list)
+    told_size: int = 0
 
     @property
     def is_container(self) -> bool:
@@ -202,7 +206,7 @@ class _PlainReader:
         fields, _ = split_message(header)
         container, _ = self._open[-1]
         is_digest = container.content_type == "multipart/digest"
-        part, encoding = _part_from(fields, "message/rfc822" if is_digest else "text/plain")
+        part, encoding = part_from(fields, "message/rfc822" if is_digest else "text/plain")
         container.children.append(part)
         boundary = _boundary(part)
         if boundary is None or boundary in self._depths:
@@ -220,22 +224,23 @@ class _PlainReader:
             if end < len(self._body):
                 # The line break before a boundary belongs to the boundary.
                 content = content.removesuffix(b"\n").removesuffix(b"\r")
-            self._leaf.content = _decode_transfer(content, self._leaf_encoding)
+            self._leaf.content = decode_transfer(content, self._leaf_encoding)
             self._leaf = None
 
 
 def read_plainly(fields: list[tuple[str, bytes]], body: bytes) -> Part:
     """The tree by the reader that takes anything; `read_tree` uses it where the fast one fails."""
-    root, encoding = _part_from(fields, "text/plain")
+    root, encoding = part_from(fields, "text/plain")
     boundary = _boundary(root)
     if boundary is None:
-        root.content = _decode_transfer(body, encoding)
+        root.content = decode_transfer(body, encoding)
     else:
         _PlainReader(root, boundary, body).read()
     return root
 
 
-def _part_from(fields: list[tuple[str, bytes]], default: str) -> tuple[Part, str]:
+def part_from(fields: list[tuple[str, bytes]], default: str) -> tuple[Part, str]:
+    """A part without content from its header, and its transfer encoding; `default` is its type."""
     decoded = decode_fields(_structural_fields(fields))
     values = {name.lower(): value for name, value in decoded}
     return _describe(values, default, b""), values.get("content-transfer-encoding", "")
@@ -247,7 +252,8 @@ def _boundary(part: Part) -> bytes | None:
     return part.parameters.get("boundary", "").rstrip().encode("utf-8", "replace") or None
 
 
-def _decode_transfer(data: bytes, encoding: str) -> bytes:
+def decode_transfer(data: bytes, encoding: str) -> bytes:
+    """The octets behind a Content-Transfer-Encoding; as they are where it is not known."""
     encoding = encoding.strip().strip('"').lower()
     if encoding == "base64":
         return forgiving_base64(data)

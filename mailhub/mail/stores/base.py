@@ -16,6 +16,9 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from mailhub.mail.parsing import ParsedMessage
+from mailhub.mail.parsing.part_tree import Part
+
 
 class Role(StrEnum):
     """What a folder is for (special use, RFC 6154)."""
@@ -78,6 +81,32 @@ class RemoteMessage:
     remote_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is known of a message before its content is fetched.
+
+    `header` holds the fields that a list shows; `tree` its parts without their octets, None
+    where the server told of none that can be read.
+    """
+
+    uid: int
+    flags: frozenset[str]
+    received_at: datetime
+    size: int
+    header: bytes = field(default=b"", repr=False)
+    tree: Part | None = field(default=None, repr=False)
+    text_octets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMessage:
+    """A message as a person reads it; `contents` are its attachments' octets, where asked for."""
+
+    outline: Outline
+    message: ParsedMessage
+    contents: tuple[bytes, ...] = field(default=(), repr=False)
+
+
 class Store(ABC):
     """One open mailbox account."""
 
@@ -119,6 +148,38 @@ class Store(ABC):
         """These messages of the current folder; those that are gone are left out.
 
         One round trip: the caller chooses the batch and so the memory. Never sets \\Seen.
+        """
+
+    @abstractmethod
+    def search(self, words: str) -> list[int]:
+        """The UIDs in the current folder whose header or body holds these words, ascending.
+
+        Any script; not as criteria are read, but as they stand. Raises InvalidMessage on
+        control characters.
+        """
+
+    @abstractmethod
+    def outlines(self, uids: Sequence[int]) -> list[Outline]:
+        """These messages of the current folder, ascending; those that are gone are left out.
+
+        One round trip, whatever the messages weigh. Never sets \\Seen.
+        """
+
+    @abstractmethod
+    def outlines_at(self, first: int, last: int) -> list[Outline]:
+        """The same by place in the current folder, both included; 1 is the oldest.
+
+        Places hold good from `select` to the next other command.
+        """
+
+    @abstractmethod
+    def read(
+        self, outlines: Sequence[Outline], *, with_attachments: bool = False
+    ) -> Iterator[ReadMessage]:
+        """The content of outlined messages of the current folder.
+
+        One round trip for all, in which attachments travel only where asked for: about
+        `text_octets` a message, else its `size`. Never sets \\Seen.
         """
 
     @abstractmethod

@@ -1,9 +1,10 @@
 """An IMAP account (RFC 9051 and 3501) behind `Store`.
 
-    open ── folders, status ──> select ──> uids, flags, fetch (reading)
+    open ── folders, status ──> select ──> uids, flags, fetch, outlines, read (reading)
                                        └─> append, store_flags, move, expunge (writing)
 
-Only UID commands are used: message numbers shift whenever another client deletes.
+UID commands are used, but right after a SELECT: message numbers shift whenever another
+client deletes.
 Bodies are asked for by BODY.PEEK, which leaves \\Seen alone. Nothing expunges a folder
 as a whole: other clients' deletions in it are not ours to carry out.
 """
@@ -13,96 +14,35 @@ from __future__ import annotations
 import imaplib
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 
-from mailhub.mail.errors import (
-    CommandRefused,
-    ConnectionFailed,
-    FolderMissing,
-    InvalidMessage,
-    MailError,
-    ProtocolViolation,
-    ServerTimeout,
-)
-from mailhub.mail.server import ServerSettings
+from mailhub.mail.errors import CommandRefused, FolderMissing, MailError, ProtocolViolation
 from mailhub.mail.stores.base import (
     FolderStatus,
+    Outline,
+    ReadMessage,
     RemoteFlags,
     RemoteFolder,
     RemoteMessage,
-    Store,
 )
-from mailhub.mail.stores.folder_names import (
-    decode_name,
-    encode_name,
-    quote,
-    refuse_controls,
-    with_roles,
-)
-from mailhub.mail.stores.imap_arguments import (
-    command_sets,
-    compress_set,
-    expand_set,
-    flag_list,
-    given,
-)
-from mailhub.mail.stores.imap_client import (
-    GuardedMailBox,
-    connect,
-    explained,
-    hang_up,
-    server_words,
-)
+from mailhub.mail.stores.folder_names import decode_name, quote, refuse_controls, with_roles
+from mailhub.mail.stores.imap_arguments import command_sets, compress_set, expand_set, flag_list
+from mailhub.mail.stores.imap_commands import ImapCommands
+from mailhub.mail.stores.imap_reading import OUTLINE_ITEMS, ReadingPlan, outlines_of
 from mailhub.mail.stores.imap_responses import (
     FetchedItems,
-    Line,
     joined,
-    read_fetch,
     read_list,
     read_status,
     whole_messages,
 )
 
-# How long a server may take to say goodbye.
-_GOODBYE_SECONDS = 5.0
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
-# Words of RFC 5530 for a folder that is there but cannot be used now.
-_FOR_NOW = re.compile(r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG|EXPUNGEISSUED)\b", re.IGNORECASE)
 _EXISTS_ALREADY = re.compile(r"\[ALREADYEXISTS\]|exist", re.IGNORECASE)
 
 
-class ImapStore(Store):
+class ImapStore(ImapCommands):
     """One connection to an IMAP account; see `Store` for what each method promises."""
-
-    def __init__(self, settings: ServerSettings) -> None:
-        self._settings = settings
-        self._mailbox: GuardedMailBox | None = None
-        self._selected: str | None = None
-        # Octets of names that cannot be had by encoding the path again.
-        self._raw_names: dict[str, bytes] = {}
-
-    def __repr__(self) -> str:
-        return f"ImapStore({self._settings.address})"
-
-    def open(self) -> None:
-        if self._mailbox is None:
-            self._selected = None
-            self._mailbox = connect(self._settings)
-
-    def close(self) -> None:
-        mailbox, self._mailbox = self._mailbox, None
-        if mailbox is None:
-            return
-        try:
-            mailbox.client.sock.settimeout(min(self._settings.timeout, _GOODBYE_SECONDS))
-            mailbox.client.logout()
-        except (imaplib.IMAP4.error, OSError, ValueError):
-            hang_up(mailbox.client)
-
-    @property
-    def capabilities(self) -> frozenset[str]:
-        return frozenset(self._client.capabilities)
 
     def folders(self) -> list[RemoteFolder]:
         arguments: list[bytes | str] = ['""', '"*"']
@@ -171,6 +111,17 @@ class ImapStore(Store):
         refuse_controls(criteria, "A search")
         charset = [] if criteria.isascii() else ["CHARSET", "UTF-8"]
         self._command("UID", "SEARCH", *charset, criteria.encode())
+        return self._found_uids()
+
+    def search(self, words: str) -> list[int]:
+        refuse_controls(words, "A search")
+        if words.isascii():
+            return self.uids(f"TEXT {quote(words.encode()).decode()}")
+        # Quoted strings are ASCII on most servers; a literal takes anything.
+        self._command("UID", "SEARCH", "CHARSET", "UTF-8", "TEXT", literal=words.encode())
+        return self._found_uids()
+
+    def _found_uids(self) -> list[int]:
         words = b" ".join(line for line in self._take("SEARCH") if isinstance(line, bytes))
         # SEARCH may end in (MODSEQ n), which is no UID (RFC 7162 section 3.1.5).
         numbers = words.replace(b"(", b" (").split(b" (")[0].split() if words else []
@@ -202,6 +153,28 @@ class ImapStore(Store):
         wanted.append("BODY.PEEK[HEADER]" if headers_only else "BODY.PEEK[]")
         for some in command_sets(uids):
             yield from self._fetch_some(expand_set(some), f"({' '.join(wanted)})")
+
+    def outlines(self, uids: Sequence[int]) -> list[Outline]:
+        found: list[Outline] = []
+        for some in command_sets(uids):
+            asked = set(expand_set(some))
+            items, failure = self._ask(some, OUTLINE_ITEMS)
+            found += outlines_of(_unless_cut_off(items, failure), asked)
+        return found
+
+    def outlines_at(self, first: int, last: int) -> list[Outline]:
+        items, failure = self._ask(f"{first}:{last}", OUTLINE_ITEMS, by_place=True)
+        return outlines_of(_unless_cut_off(items, failure))
+
+    def read(
+        self, outlines: Sequence[Outline], *, with_attachments: bool = False
+    ) -> Iterator[ReadMessage]:
+        plan = ReadingPlan(outlines, with_attachments=with_attachments)
+        plan.take(self._fetch_together(plan.requests()))
+        # What cannot be had in parts, from servers that get sections wrong, is had as a whole.
+        if plan.missing and not with_attachments:
+            plan.take_whole(self.fetch(plan.missing))
+        yield from plan.messages()
 
     def append(
         self,
@@ -268,112 +241,17 @@ class ImapStore(Store):
             # Some servers keep no subscriptions; the folder is there all the same.
             return
 
-    # What stands below is about one command: send it, explain its failure, take its data.
-
-    @property
-    def _client(self) -> imaplib.IMAP4:
-        if self._mailbox is None:
-            raise ConnectionFailed(f"The connection to {self._settings.address} is not open.")
-        return self._mailbox.client
-
-    @property
-    def _has_modseq(self) -> bool:
-        return bool({"CONDSTORE", "QRESYNC"} & self.capabilities)
-
-    @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
-        """Errors become MailError; one that leaves the connection useless closes it."""
-        try:
-            with explained(self._settings, doing):
-                yield
-        except (ConnectionFailed, ServerTimeout, ProtocolViolation):
-            mailbox, self._mailbox = self._mailbox, None
-            if mailbox is not None:
-                hang_up(mailbox.client)
-            raise
-
-    def _command(self, name: str, *arguments: bytes | str, literal: bytes | None = None) -> None:
-        """One command to its end. Raises CommandRefused with the server's words on NO and BAD."""
-        client = self._client
-        # What earlier commands left behind would be taken for this one's answer.
-        goodbye = client.untagged_responses.get("BYE")
-        client.untagged_responses = {"BYE": goodbye} if goodbye else {}
-        # imaplib sends this after the line (its stub says str).
-        client.literal = literal  # type: ignore[assignment]
-        with self._explained(name):
-            kind, answer = client._simple_command(name, *arguments)
-        if kind != "OK":
-            words = server_words(answer[-1] if answer else b"", self._settings)
-            raise CommandRefused(f"{self._settings.address} refused {name}: {words}")
-
-    def _folder_command(
-        self,
-        name: str,
-        path: str,
-        *arguments: str | None,
-        before: str = "",
-        literal: bytes | None = None,
-    ) -> None:
-        """A command about a folder. Raises FolderMissing where the server refuses the folder."""
-        verb, *rest = name.split()
-        words = given(*rest, before, self._wire_name(path), *arguments)
-        try:
-            self._command(verb, *words, literal=literal)
-            return
-        except CommandRefused as error:
-            refusal = error
-        # The name may be one that only LIST tells: octets that are no modified UTF-7.
-        if not path.isascii() and not self._raw_names and not _FOR_NOW.search(refusal.message):
-            self.folders()
-            if path in self._raw_names:
-                self._folder_command(name, path, *arguments, before=before, literal=literal)
-                return
-        if _FOR_NOW.search(refusal.message):
-            raise refusal
-        raise FolderMissing(f"The folder {path} cannot be used. {refusal.message}")
-
-    def _wire_name(self, path: str) -> bytes:
-        refuse_controls(path, "A folder name")
-        return quote(self._raw_names.get(path) or encode_name(path))
-
-    def _remember_name(self, path: str, raw: bytes) -> None:
-        try:
-            again = encode_name(path)
-        except InvalidMessage:
-            again = b""
-        if again != raw and path != "INBOX":
-            self._raw_names[path] = raw
-
-    def _is_listed(self, name: bytes) -> bool:
-        self._command("LIST", '""', name)
-        return bool([line for line in self._take("LIST") if line])
-
-    def _take(self, name: str) -> list[Line]:
-        return list(self._client.untagged_responses.pop(name, []))
-
-    def _last_number(self, name: str) -> int:
-        lines = self._client.untagged_responses.get(name, [])
-        words = lines[-1].split() if lines and isinstance(lines[-1], bytes) else []
-        return int(words[0]) if words and words[0].isdigit() else 0
-
-    def _copied_uids(self) -> dict[int, int]:
-        """COPYUID (RFC 4315 section 3): the two sets correspond in the order written."""
-        moved: dict[int, int] = {}
-        for line in self._take("COPYUID"):
-            words = line.decode("ascii", "replace").split() if isinstance(line, bytes) else []
-            if len(words) == 3:
-                moved.update(zip(expand_set(words[1]), expand_set(words[2]), strict=False))
-        return moved
-
-    def _ask(self, uid_set: str, wanted: str) -> tuple[list[FetchedItems], MailError | None]:
+    def _ask(
+        self, numbers: str, wanted: str, *, by_place: bool = False
+    ) -> tuple[list[FetchedItems], MailError | None]:
         """What UID FETCH told, and what ended it early: what arrived until then is whole."""
+        # A connection that breaks takes its client away, but not what had arrived.
         client, failure = self._client, None
         try:
-            self._command("UID", "FETCH", uid_set, wanted)
+            self._command(*([] if by_place else ["UID"]), "FETCH", numbers, wanted)
         except MailError as error:
             failure = error
-        lines = client.untagged_responses.pop("FETCH", [])
-        return [item for item in map(read_fetch, joined(lines)) if item is not None], failure
+        return self._fetched(client), failure
 
     def _fetch_some(self, uids: list[int], wanted: str) -> Iterator[RemoteMessage]:
         items, failure = self._ask(compress_set(uids), wanted)
@@ -389,3 +267,10 @@ class ImapStore(Store):
         missing = [uid for uid in uids if uid not in arrived]
         for uid in missing if len(uids) > 1 else []:
             yield from self._fetch_some([uid], wanted)
+
+
+def _unless_cut_off(items: list[FetchedItems], failure: MailError | None) -> list[FetchedItems]:
+    """What came before a refusal counts; what a lost connection left is half a page."""
+    if failure is not None and not isinstance(failure, CommandRefused):
+        raise failure
+    return items

@@ -32,6 +32,7 @@ _TOKEN = re.compile(
 _UNQUOTED_NAME = re.compile(
     rb'\s*\([^)]*\)\s+(?:NIL|"(?:[^"\\]|\\.)*")\s+(.*)\Z', re.IGNORECASE | re.DOTALL
 )
+_SECTION = re.compile(rb"BODY\[([^\]]*)\]")
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _INTERNAL_DATE = re.compile(
     r"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d{2}):(\d{2}):(\d{2})(?: ([+-])(\d{2})(\d{2}))?"
@@ -64,14 +65,19 @@ def read_items(response: Response) -> list[Item]:
     text, literals = response
     remaining = iter(literals)
     stack: list[list[Item]] = [[]]
+    too_deep = 0
     for token in _TOKEN.finditer(text):
         if token["open"]:
             if len(stack) < _MAXIMUM_DEPTH:
                 inner: list[Item] = []
                 stack[-1].append(inner)
                 stack.append(inner)
+            else:
+                too_deep += 1
         elif token["close"]:
-            if len(stack) > 1:
+            if too_deep:
+                too_deep -= 1
+            elif len(stack) > 1:
                 stack.pop()
         elif token["literal"]:
             stack[-1].append(next(remaining, b""))
@@ -85,7 +91,11 @@ def read_items(response: Response) -> list[Item]:
 
 @dataclass(slots=True)
 class FetchedItems:
-    """What FETCH told about one message; None for what it did not tell."""
+    """What FETCH told about one message; None for what it did not tell.
+
+    `sections` are the octets by section (`1.2`, "" for the whole), `structure` is what
+    BODYSTRUCTURE said.
+    """
 
     uid: int
     flags: frozenset[str] | None = None
@@ -94,6 +104,8 @@ class FetchedItems:
     received_at: datetime = _EPOCH
     content: bytes | None = field(default=None, repr=False)
     remote_id: str = ""
+    sections: dict[str, bytes] = field(default_factory=dict, repr=False)
+    structure: list[Item] | None = None
 
 
 def read_fetch(response: Response) -> FetchedItems | None:
@@ -127,6 +139,11 @@ def read_fetch(response: Response) -> FetchedItems | None:
         None,
     )
     fetched.remote_id = _remote_id(told)
+    for name, value in told.items():
+        if (section := _SECTION.match(name)) and isinstance(value, bytes):
+            fetched.sections[section[1].decode("ascii", "replace")] = value
+    structure = told.get(b"BODYSTRUCTURE")
+    fetched.structure = structure if isinstance(structure, list) else None
     return fetched
 
 

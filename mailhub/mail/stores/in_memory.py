@@ -18,21 +18,25 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from mailhub.mail.errors import CommandRefused, ConnectionFailed, FolderMissing, InvalidMessage
+from mailhub.mail.parsing import open_message, parse_message
 from mailhub.mail.server import Login
 from mailhub.mail.stores.base import (
     FolderStatus,
+    Outline,
+    ReadMessage,
     RemoteFlags,
     RemoteFolder,
     RemoteMessage,
     Store,
 )
 from mailhub.mail.stores.criteria import read_criteria
-from mailhub.mail.stores.folder_names import refuse_controls, with_roles
+from mailhub.mail.stores.folder_names import quote, refuse_controls, with_roles
 from mailhub.mail.stores.in_memory_server import (
     InMemoryAccount,
     InMemoryFolder,
     InMemoryMailServer,
     Misbehaviour,
+    StoredMessage,
 )
 
 __all__ = [
@@ -129,6 +133,39 @@ class InMemoryStore(Store):
                 )
             yield told
 
+    def search(self, words: str) -> list[int]:
+        refuse_controls(words, "A search")
+        return self.uids(f"TEXT {quote(words.encode()).decode()}")
+
+    def outlines(self, uids: Sequence[int]) -> list[Outline]:
+        folder, wanted = self._current("outlines"), set(uids)
+        with self._server.lock:
+            return [
+                _outline(message)
+                for uid, message in sorted(folder.messages.items())
+                if uid in wanted and (folder.path, uid) not in self._server.misbehaviour.withheld
+            ]
+
+    def outlines_at(self, first: int, last: int) -> list[Outline]:
+        folder = self._current("outlines")
+        with self._server.lock:
+            uids = sorted(folder.messages)[first - 1 : last]
+            return [_outline(folder.messages[uid]) for uid in uids]
+
+    def read(
+        self, outlines: Sequence[Outline], *, with_attachments: bool = False
+    ) -> Iterator[ReadMessage]:
+        folder = self._current("read")
+        for outline in outlines:
+            with self._server.lock:
+                message = folder.messages.get(outline.uid)
+                if message is None:
+                    continue
+                self._hand_over()
+                content = message.content
+            parsed, contents = open_message(content)
+            yield ReadMessage(outline, parsed, contents if with_attachments else ())
+
     def append(
         self,
         path: str,
@@ -224,6 +261,18 @@ class InMemoryStore(Store):
             status.unseen,
             self._modseq(status.highest_modseq),
         )
+
+
+def _outline(message: StoredMessage) -> Outline:
+    parsed = parse_message(message.content)
+    return Outline(
+        uid=message.uid,
+        flags=frozenset(message.flags),
+        received_at=message.received_at,
+        size=len(message.content),
+        header=_header(message.content),
+        text_octets=len(parsed.text) + len(parsed.html),
+    )
 
 
 def _header(content: bytes) -> bytes:
