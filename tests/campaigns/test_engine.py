@@ -5,6 +5,7 @@ from __future__ import annotations
 from email import message_from_bytes
 from email.policy import default
 
+import pytest
 from pytest_django.fixtures import Settings
 
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
@@ -165,6 +166,72 @@ def test_nobody_is_lost_while_the_server_is_away(campaigns: Campaigns) -> None:
     campaign = campaigns.finish(campaign)
     assert states(campaign) == {"sent": 10}
     assert campaign.last_error == ""
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [(Step.CONTENT, Disturbance.DROP), (Step.MAIL, "421 4.3.2 Closing"), (Step.MAIL, "550 No")],
+)
+def test_a_server_that_fails_again_and_again_costs_few_recipients(
+    campaigns: Campaigns, settings: Settings, step: Step, answer: str
+) -> None:
+    campaigns.add_contacts(200)
+    campaign = campaigns.create()
+    campaigns.server.script.answer(step, answer)
+    revive_and_work(campaigns)
+    campaign.refresh_from_db()
+    found = states(campaign)
+    if answer == "550 No":
+        assert found == {"failed": 200}
+        assert campaign.status == CampaignStatus.FAILED
+        assert campaign.last_error.endswith("550 No")
+        return
+    most = 4 * settings.MAILHUB_CAMPAIGN_CONNECTIONS
+    assert 200 - found["queued"] <= most
+    assert "sending" not in found
+    assert campaign.status == CampaignStatus.IN_PROGRESS
+    assert campaign.last_error
+    assert campaign.retry_at is not None
+
+
+def test_a_server_that_stays_away_is_given_up(campaigns: Campaigns, settings: Settings) -> None:
+    settings.MAILHUB_UNREACHABLE_SECONDS = 0
+    campaigns.add_contacts(10)
+    campaigns.server.script.answer(Step.CONNECT, Disturbance.DROP)
+    campaign = campaigns.finish(campaigns.create())
+    assert campaign.status == CampaignStatus.FAILED
+    assert "lost" in campaign.last_error
+
+
+def test_a_login_refused_in_the_middle_pauses_the_campaign(
+    campaigns: Campaigns, settings: Settings
+) -> None:
+    settings.MAILHUB_CAMPAIGN_CONNECTIONS = 1
+    campaigns.add_contacts(10)
+    campaign = campaigns.create()
+    campaigns.server.script.answer(Step.MAIL, "421 4.3.2 Closing", after=5, times=2)
+    campaigns.server.script.answer(Step.LOGIN, "535 5.7.8 Password changed", after=1)
+    revive_and_work(campaigns)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.PAUSED
+    assert campaign.last_error == "535 5.7.8 Password changed"
+    assert campaign.smtp_host
+    campaigns.server.script.clear()
+    resume_campaign(campaign)
+    assert campaigns.finish(campaign).status == CampaignStatus.COMPLETED
+    assert set(campaigns.received().values()) == {1}
+    assert len(campaigns.received()) == 10
+
+
+def test_a_message_that_cannot_be_made_fails_alone(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(3, attributes={"day": "2026-01-02", "pattern": "%d"})
+    broken = {"day": "2026-01-02", "pattern": "%9999999d"}
+    Contact.objects.filter(email="person1@example.com").update(attributes=broken)
+    campaign = campaigns.finish(
+        campaigns.create(html_body="<p>{{ attributes.day | date: attributes.pattern }}</p>")
+    )
+    assert states(campaign) == {"sent": 2, "failed": 1}
+    assert "date format" in Delivery.objects.get(state=DeliveryState.FAILED).reply
 
 
 def test_pause_and_resume(campaigns: Campaigns) -> None:
