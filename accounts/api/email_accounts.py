@@ -30,7 +30,7 @@ from mailhub.errors import NotAllowed
 from mailhub.mail.server import DEFAULT_PORTS, Encryption, Protocol
 
 _LOGS_IN = (CredentialKind.PASSWORD, CredentialKind.OAUTH2)
-_FOR_THE_OWNER = ("username", "smtpUsername", "credentialId")
+FOR_THE_OWNER = ("username", "smtpUsername", "credentialId")
 
 
 class EmailAccountSerializer(
@@ -51,7 +51,7 @@ class EmailAccountSerializer(
         validators=EmailAccount._meta.get_field("username").validators,
     )
     access = serializers.SerializerMethodField()
-    last_sync_at = MillisecondsField(read_only=True)
+    last_sync_at = MillisecondsField(read_only=True, allow_null=True)
     created_at = MillisecondsField(read_only=True)
     updated_at = MillisecondsField(read_only=True)
 
@@ -92,7 +92,7 @@ class EmailAccountSerializer(
     def to_representation(self, instance: EmailAccount) -> dict[str, Any]:
         shown: dict[str, Any] = super().to_representation(instance)
         if shown["access"] != "owner":
-            shown.update(dict.fromkeys(_FOR_THE_OWNER))
+            shown.update(dict.fromkeys(FOR_THE_OWNER))
         return shown
 
     def validate_hostname(self, value: str) -> str:

@@ -1,12 +1,18 @@
-"""How a caller proves who it is, in words of the OpenAPI document."""
+"""What the OpenAPI document cannot see by itself: how to log in, and what is hidden from whom."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
+)
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction
+
+from accounts.api.email_accounts import FOR_THE_OWNER
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # untyped there
@@ -37,3 +43,18 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
             "description": "A login to the pages; methods that change something need its "
             "CSRF token in `X-CSRFToken` as well.",
         }
+
+
+class EmailAccountAnswer(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # as above
+    """An account as it is answered: who does not own it gets null for its login."""
+
+    target_class = "accounts.api.email_accounts.EmailAccountSerializer"
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(
+            self.target, direction, bypass_extensions=True
+        )
+        if direction == "response":
+            for name in FOR_THE_OWNER:
+                schema["properties"][name]["nullable"] = True
+        return schema

@@ -27,7 +27,9 @@ class UserSerializer(StrictMixin, serializers.ModelSerializer[Membership]):
     id = serializers.IntegerField(source="user_id", read_only=True)
     email = serializers.EmailField(source="user.email", required=False, allow_blank=True)
     login = serializers.CharField(source="user.username", read_only=True)
-    last_login = serializers.DateTimeField(source="user.last_login", read_only=True)
+    last_login = serializers.DateTimeField(
+        source="user.last_login", read_only=True, allow_null=True
+    )
     password = serializers.CharField(
         write_only=True, required=False, max_length=200, trim_whitespace=False
     )

@@ -75,8 +75,6 @@ class MessageViewSet(TenantViewSet[Message]):
         parameters=[
             MessageQuery,
             OpenApiParameter("from", OpenApiTypes.STR),
-            OpenApiParameter("cursor", OpenApiTypes.STR),
-            OpenApiParameter("limit", OpenApiTypes.INT),
         ]
     )
     def list(self, request: Request) -> Response:

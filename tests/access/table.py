@@ -1,0 +1,169 @@
+"""Who may do what, derived from the rules of who owns what.
+
+A user owns its mail accounts, credentials and all mail beneath them: `member` does here, and
+has made `reader` and `sender` delegates of the account, to read and to read and send; for
+`teammate` there is none of it, and admins see that the account exists, never its mail. The
+tenant owns contacts, suppressions, imports and campaigns: viewers read them, members write
+them. Admins manage users and keys. `stranger` owns another tenant.
+
+Each cell is the status that a caller gets. "none" is a 200 that shows nothing of the member's
+or its tenant's. `needs` is the right without which a key gets 403, whoever holds it.
+
+Some callers have no column, because they are like another one everywhere: a session and a
+service key that names the member are like `member`; the namesake in the other tenant is like
+`stranger`; who names nobody or comes without a key gets 401; who names the member with a
+stranger's key gets 403.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+TABLE = """
+needs           method address                               viewer member teammate reader sender admin owner stranger
+mail:read       GET    accounts                              none   200    none     200    200    none  none  none
+mail:read       GET    accounts?everyone=true                403    403    403      403    403    200   200   none
+mail:write      POST   accounts                              403    201    201      201    201    201   201   201
+mail:write      POST   accounts#with-a-credential            403    201    400      400    400    400   400   400
+mail:read       GET    accounts/{account}                    404    200    404      200    200    200   200   404
+mail:write      PUT    accounts/{account}                    403    200    404      403    403    403   403   404
+mail:write      PATCH  accounts/{account}                    403    200    404      403    403    403   403   404
+mail:write      DELETE accounts/{account}                    403    204    404      403    403    403   403   404
+mail:write      POST   accounts/{account}/verify             403    200    404      403    403    403   403   404
+mail:write      POST   accounts/verify                       403    200    200      200    200    200   200   200
+mail:write      POST   accounts/verify#with-a-credential     403    200    400      400    400    400   400   400
+mail:read       GET    accounts/autoconfig?email=a@gmail.com none   none   none     none   none   none  none  none
+mail:read       GET    accounts/{account}/delegates          404    200    404      403    403    403   403   404
+mail:write      POST   accounts/{account}/delegates          403    201    404      403    403    403   403   404
+mail:write      DELETE accounts/{account}/delegates/{reader} 403    204    404      403    403    403   403   404
+mail:read       GET    credentials                           none   200    none     none   none   none  none  none
+mail:write      POST   credentials                           403    201    201      201    201    201   201   201
+mail:write      DELETE credentials/{credential}              403    204    404      404    404    404   404   404
+mail:write      POST   sync/{account}                        403    202    404      202    202    404   404   404
+mail:read       GET    sync/{account}/status                 404    200    404      200    200    404   404   404
+mail:read       GET    sync/{account}/status?syncId={sync}   404    200    404      200    200    404   404   404
+mail:write      POST   sync/{account}/cancel                 403    200    404      200    200    404   404   404
+mail:read       GET    folders                               none   200    none     200    200    none  none  none
+mail:read       GET    folders?accountId={account}           404    200    404      200    200    404   404   404
+mail:read       GET    messages                              none   200    none     200    200    none  none  none
+mail:read       GET    messages?accountId={account}          404    200    404      200    200    404   404   404
+mail:read       GET    messages?folderId={folder}            404    200    404      200    200    404   404   404
+mail:read       GET    messages/{message}                    404    200    404      200    200    404   404   404
+mail:read       GET    messages/{message}/raw                404    200    404      200    200    404   404   404
+mail:read       GET    messages/{message}/html               404    200    404      200    200    404   404   404
+mail:read       GET    messages/{message}/attachments/0      404    200    404      200    200    404   404   404
+contacts:read   GET    contacts                              200    200    200      200    200    200   200   none
+contacts:write  POST   contacts                              403    201    201      201    201    201   201   201
+contacts:read   GET    contacts/{contact}                    200    200    200      200    200    200   200   404
+contacts:write  PATCH  contacts/{contact}                    403    200    200      200    200    200   200   404
+contacts:write  DELETE contacts/{contact}                    403    204    204      204    204    204   204   404
+contacts:read   GET    contacts/export                       200    200    200      200    200    200   200   none
+contacts:write  POST   contacts/import                       403    202    202      202    202    202   202   202
+contacts:read   GET    contacts/imports                      200    200    200      200    200    200   200   none
+contacts:read   GET    contacts/imports/{import}             200    200    200      200    200    200   200   404
+contacts:write  POST   contacts/imports/{import}/cancel      403    200    200      200    200    200   200   404
+contacts:read   GET    contacts/imports/{import}/errors      200    200    200      200    200    200   200   404
+contacts:read   GET    contacts/imports/{import}/errors.csv  200    200    200      200    200    200   200   404
+contacts:read   GET    suppressions                          200    200    200      200    200    200   200   none
+contacts:write  POST   suppressions                          403    201    201      201    201    201   201   201
+contacts:write  DELETE suppressions/{suppressed}             403    204    204      204    204    204   204   404
+campaigns:write POST   smtp-campaign                         403    202    202      202    202    202   202   202
+campaigns:write POST   smtp-campaign#by-the-account          403    202    400      400    202    400   400   400
+campaigns:read  GET    campaign-status/{campaign}            200    200    200      200    200    200   200   404
+campaigns:read  GET    campaigns                             200    200    200      200    200    200   200   none
+campaigns:read  GET    campaigns/{campaign}                  200    200    200      200    200    200   200   404
+campaigns:write POST   campaigns/{campaign}/pause            403    200    200      200    200    200   200   404
+campaigns:write POST   campaigns/{paused}/resume             403    200    200      200    200    200   200   404
+campaigns:write POST   campaigns/{campaign}/cancel           403    200    200      200    200    200   200   404
+campaigns:read  GET    campaigns/{campaign}/deliveries       200    200    200      200    200    200   200   404
+admin:read      GET    users                                 403    403    403      403    403    200   200   none
+admin:write     POST   users                                 403    403    403      403    403    201   201   201
+admin:read      GET    users/{user}                          403    403    403      403    403    200   200   404
+admin:write     PATCH  users/{user}                          403    403    403      403    403    200   200   404
+admin:write     DELETE users/{user}                          403    403    403      403    403    204   204   404
+admin:read      GET    keys                                  403    403    403      403    403    200   200   none
+admin:write     POST   keys                                  403    403    403      403    403    201   201   201
+admin:write     DELETE keys/{key}                            403    403    403      403    403    204   204   404
+"""  # noqa: E501 - a table
+
+# For anyone, or guarded in another way than by a caller.
+PUBLIC = {"GET schema", "GET docs"}
+
+_LOOPBACK = {"hostname": "127.0.0.1", "port": 1, "encryption": "none"}
+_ACCOUNT = {"accountName": "New", "emailAddress": "new@example.org", **_LOOPBACK}
+_CAMPAIGN = {
+    "subject": "Hello",
+    "body": "<p>Hello</p>",
+    "from_email": "shop@example.org",
+    "emails": ["someone@example.net"],
+}
+
+# What is sent where the address and method alone say too little.
+BODIES: dict[str, dict[str, Any]] = {
+    "POST accounts": {**_ACCOUNT, "password": "secret word"},
+    "POST accounts#with-a-credential": {**_ACCOUNT, "credentialId": "{credential}"},
+    "PUT accounts/{account}": {**_ACCOUNT, "password": "secret word"},
+    "PATCH accounts/{account}": {"syncInterval": 600},
+    "POST accounts/verify": {**_ACCOUNT, "password": "secret word"},
+    "POST accounts/verify#with-a-credential": {**_ACCOUNT, "credentialId": "{credential}"},
+    "POST accounts/{account}/delegates": {"userId": "tom", "access": "read"},
+    "POST credentials": {"name": "New", "password": "secret word"},
+    "POST sync/{account}": {"forceFullSync": True},
+    "POST contacts": {"email": "new@example.org"},
+    "PATCH contacts/{contact}": {"company": "New"},
+    "POST contacts/import": {"file": "email\nnew@example.org\n"},
+    "POST suppressions": {"email": "new@example.org"},
+    "POST smtp-campaign": {
+        **_CAMPAIGN,
+        "smtp_server": "127.0.0.1",
+        "smtp_port": 1,
+        "smtp_encryption": "none",
+    },
+    "POST smtp-campaign#by-the-account": {**_CAMPAIGN, "account_id": "{account}"},
+    "POST users": {"name": "nora"},
+    "PATCH users/{user}": {"role": "viewer"},
+    "POST keys": {"name": "New"},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table; `expected` is by the column's name."""
+
+    needs: str
+    method: str
+    address: str
+    expected: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Method and address, with what tells two rows of one endpoint apart."""
+        return f"{self.method} {self.address}"
+
+    @property
+    def endpoint(self) -> str:
+        """Method and address alone."""
+        return self.name.partition("?")[0].partition("#")[0]
+
+    @property
+    def path(self) -> str:
+        """The address as it is called, its placeholders not yet filled."""
+        return self.address.partition("#")[0]
+
+    @property
+    def body(self) -> dict[str, Any] | None:
+        return BODIES.get(self.name)
+
+
+def _read(table: str) -> list[Row]:
+    heading, *lines = table.strip().splitlines()
+    columns = heading.split()[3:]
+    rows = []
+    for line in lines:
+        needs, method, address, *cells = line.split()
+        rows.append(Row(needs, method, address, dict(zip(columns, cells, strict=True))))
+    return rows
+
+
+ROWS = _read(TABLE)
