@@ -44,7 +44,7 @@ def end_database_connections() -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
             [connection.settings_dict["NAME"]],
         ).fetchall()
-    assert len(ended) >= 2
+    assert ended
 
 
 @pytest.mark.skipif(
