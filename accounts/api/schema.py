@@ -51,7 +51,7 @@ class EmailAccountAnswer(OpenApiSerializerExtension):  # type: ignore[no-untyped
     target_class = "accounts.api.email_accounts.EmailAccountSerializer"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        schema: dict[str, Any] = auto_schema._map_serializer(
+        schema: dict[str, Any] = auto_schema._map_serializer(  # type: ignore[no-untyped-call]  # as above
             self.target, direction, bypass_extensions=True
         )
         if direction == "response":

@@ -128,7 +128,7 @@ class SmtpCampaignSerializer(StrictMixin, serializers.Serializer[Any]):
             try:
                 emails.append(normalise_email(text))
             except InvalidAddress as error:
-                bad.append(f"{text[:100]}: {error}")
+                bad.append(f"{' '.join(text[:100].split())}: {error}")
         if bad:
             raise serializers.ValidationError(bad[:_SHOWN_BAD_ADDRESSES])
         return emails
