@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -17,28 +16,11 @@ from django.utils.safestring import SafeString
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
 from campaigns.models import Campaign, CampaignAttachment, Delivery, DeliveryState
 from campaigns.progress import Progress, measure_progress, measure_progress_of
+from mailhub.admin_lists import HistoryAdmin, ReadOnlyAdmin
 from mailhub.errors import Conflict
 
 _HEAVY = ("html_body", "text_body", "headers", "smtp_password")
 _BESIDE = (DeliveryState.FAILED, DeliveryState.SKIPPED, DeliveryState.UNCERTAIN)
-
-
-class UncountedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """Does not count a table of millions to number its pages."""
-
-    count = 9_999
-
-
-class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Looked at, not edited: campaigns are made by the API and the pages."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class MeasuredList(ChangeList):
@@ -189,7 +171,7 @@ class CampaignAdmin(HistoryAdmin):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(HistoryAdmin):
+class DeliveryAdmin(ReadOnlyAdmin):
     """One row a recipient. A campaign's are found from its page."""
 
     list_display = ("email", "campaign", "state", "attempts", "reply", "finished_at")
@@ -198,10 +180,6 @@ class DeliveryAdmin(HistoryAdmin):
     search_fields = ("=email", "=message_id")
     raw_id_fields = ("campaign", "contact", "shift")
     ordering = ("-pk",)
-    paginator = UncountedPaginator
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         if lookup == "campaign__id__exact":

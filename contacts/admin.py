@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import reverse
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -17,20 +15,9 @@ from accounts.models import Tenant
 from contacts.admin_forms import ContactForm, SuppressionForm
 from contacts.csv_export import export_contacts
 from contacts.models import Contact, ImportJob, ImportRowError, Suppression
+from mailhub.admin_lists import BriefPaginator
 
 _MOST_TENANTS_NAMED = 200
-
-
-class BriefPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """Offers the first pages of a table, and counts no further than they go."""
-
-    most = 10_000
-
-    @cached_property
-    def count(self) -> int:
-        """How many rows the offered pages hold."""
-        rows: Any = self.object_list
-        return int(rows.order_by()[: self.most].count())
 
 
 class LargeTableAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time

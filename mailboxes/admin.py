@@ -5,13 +5,9 @@ Operators see a message's envelope alone: no text, no snippet, no attachment.
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin, messages
-from django.core.paginator import Paginator
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -19,34 +15,8 @@ from mailboxes.connections import refuse_unreadable
 from mailboxes.models import Folder, Mailbox, Message, SkippedMessage, SyncRun
 from mailboxes.sync.estimate import describe_progress
 from mailboxes.sync.requesting import cancel_sync, request_sync
+from mailhub.admin_lists import ReadOnlyAdmin
 from mailhub.errors import MailhubError
-
-
-class BriefPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """Numbers the first pages of a table of millions without counting all of it."""
-
-    most = 10_000
-
-    @cached_property
-    def count(self) -> int:
-        """How many rows there are, as far as pages are offered."""
-        rows: Any = self.object_list
-        return int(rows.order_by()[: self.most].count())
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Looked at, not changed: the mail server is where mail is changed."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def progress_bar(run: SyncRun) -> SafeString:
@@ -185,7 +155,6 @@ class MessageAdmin(ReadOnlyAdmin):
     search_fields = ("=message_id", "=account__email_address")
     search_help_text = "The whole Message-ID, or the whole address of the account"
     ordering = ("-pk",)
-    paginator = BriefPaginator
     list_per_page = 50
     fields = (
         "account",
