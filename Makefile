@@ -11,7 +11,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-development run demo test lint format requirements openapi clean
+.PHONY: help install install-development run demo test faults lint format requirements openapi clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ demo: $(DEVELOPMENT) ## the main job on a sandbox mail server, then keep serving
 
 test: $(DEVELOPMENT) ## every test, on SQLite, then on PostgreSQL and Redis; ARGS="tests/mail -k smtp"
 	@$(VENV)/python -m tests.run $(ARGS)
+
+faults: $(DEVELOPMENT) ## the long rounds of kill -9 in mid-campaign; ARGS="--rounds 4 --postgresql"
+	@$(VENV)/python -m tests.faults.campaign_kill $(ARGS)
 
 lint: $(DEVELOPMENT) ## style, types, layers, migrations, the API document
 	$(VENV)/ruff check .
