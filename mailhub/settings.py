@@ -229,6 +229,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "CampaignStatusEnum": "campaigns.models.CampaignStatus",
         "ContactStatusEnum": "contacts.models.ContactStatus",
         "ImportStatusEnum": "contacts.models.ImportStatus",
+        "OperationStatusEnum": ["success"],
     },
 }
 MAILHUB_JSON_BODY_LIMIT = env.int("MAILHUB_JSON_BODY_LIMIT", 40 * 1024 * 1024)

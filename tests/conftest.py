@@ -26,6 +26,8 @@ if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 pytest_plugins = [
     "tests.people",
     "tests.servers.chromium",
+    # Before the modules that import it: pytest rewrites its assertions.
+    "tests.servers.oauth2",
     "tests.servers.dovecot",
     "tests.servers.postgresql",
     "tests.servers.redis",

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from mailboxes.api.folders import FolderViewSet
 from mailboxes.api.messages import MessageViewSet
+from mailboxes.api.operations import OperationViewSet
 from mailboxes.api.sync import SyncViewSet
 
 router = SimpleRouter(trailing_slash=False)
@@ -22,4 +23,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
         SyncViewSet.as_view({"post": "cancel"}),
         name="sync-cancel",
     ),
+    path("send-email", OperationViewSet.as_view({"post": "send_email"}), name="send-email"),
+    path(
+        "retrieve-emails",
+        OperationViewSet.as_view({"post": "retrieve_emails"}),
+        name="retrieve-emails",
+    ),
+    path(
+        "save-to-draft", OperationViewSet.as_view({"post": "save_to_draft"}), name="save-to-draft"
+    ),
+    path(
+        "move-to-trash", OperationViewSet.as_view({"post": "move_to_trash"}), name="move-to-trash"
+    ),
+    path("empty-trash", OperationViewSet.as_view({"post": "empty_trash"}), name="empty-trash"),
 ]

@@ -25,6 +25,7 @@ from imap_tools import imap_utf7
 from mailhub.mail.host_guard import HostGuard
 from mailhub.mail.server import Encryption, PasswordLogin, Protocol, ServerSettings
 from tests.servers.certificates import make_certificate
+from tests.servers.oauth2 import TokenServer
 from tests.servers.processes import answers, free_port, wait_until
 
 # What Dovecot 2.3 announces after a login; leaving words out makes a poorer server of it.
@@ -48,7 +49,7 @@ ssl_cert = <{certificate}
 ssl_key = <{key}
 ssl_dh =
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = {mechanisms}
 auth_failure_delay = 0
 mail_max_userip_connections = 100
 mail_location = maildir:~/Maildir
@@ -61,6 +62,7 @@ default_process_limit = 200
 default_client_limit = 1000
 {identity}
 {capability}
+{oauth2}
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {folder}/users/%u
@@ -119,6 +121,25 @@ service imap {{
 """
 
 
+_OAUTH2_PASSDB = """
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2.conf
+}}
+"""
+
+# Dovecot asks the provider about each token, and compares whom it is for.
+_OAUTH2 = """
+introspection_mode = get
+introspection_url = {url}
+force_introspection = yes
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+
+
 @dataclass(frozen=True)
 class DovecotUser:
     """A user with an empty mailbox on a running server."""
@@ -141,15 +162,17 @@ class DovecotUser:
 class DovecotServer:
     """One Dovecot. `port` speaks plain IMAP and STARTTLS, `tls_port` TLS from the start.
 
-    `without` are capabilities that it does not announce.
+    `without` are capabilities that it does not announce. With `introspection_url`, to
+    which a token is appended, it takes logins by XOAUTH2 and OAUTHBEARER too.
     """
 
-    def __init__(self, *, without: tuple[str, ...] = ()) -> None:
+    def __init__(self, *, without: tuple[str, ...] = (), introspection_url: str = "") -> None:
         executable = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if executable is None:
             raise FileNotFoundError("dovecot is not installed (Debian: dovecot-imapd)")
         self._executable = executable
         self._without = without
+        self._introspection_url = introspection_url
         self._process: subprocess.Popen[bytes] | None = None
         self._delivered = itertools.count(1)
         self.folder = Path(tempfile.mkdtemp(prefix="mailhub-dovecot-"))
@@ -246,7 +269,15 @@ class DovecotServer:
                 f"default_internal_user = {user}\n"
                 f"default_internal_group = {group}"
             )
+        mechanisms, oauth2 = "plain login", ""
+        if self._introspection_url:
+            mechanisms += " xoauth2 oauthbearer"
+            oauth2 = _OAUTH2_PASSDB.format(folder=self.folder)
+            file = self.folder / "oauth2.conf"
+            file.write_text(_OAUTH2.format(url=self._introspection_url))
         return _CONFIGURATION.format(
+            mechanisms=mechanisms,
+            oauth2=oauth2,
             folder=self.folder,
             name=self.folder.name,
             certificate=self.ca_file,
@@ -283,9 +314,9 @@ def _started(server: DovecotServer) -> Iterator[DovecotServer]:
         server.stop()
 
 
-def _server_or_skip(*, without: tuple[str, ...] = ()) -> DovecotServer:
+def _server_or_skip(*, without: tuple[str, ...] = (), introspection_url: str = "") -> DovecotServer:
     try:
-        return DovecotServer(without=without)
+        return DovecotServer(without=without, introspection_url=introspection_url)
     except FileNotFoundError as error:
         if os.environ.get("CI") == "true":
             raise
@@ -304,6 +335,12 @@ def plain_dovecot() -> Iterator[DovecotServer]:
     kept = {"IMAP4rev1", "UIDPLUS", "CHILDREN", "NAMESPACE", "IDLE", "LITERAL+"}
     without = tuple(word for word in _CAPABILITIES.split() if word not in kept)
     yield from _started(_server_or_skip(without=without))
+
+
+@pytest.fixture(scope="session")
+def oauth2_dovecot(token_server: TokenServer) -> Iterator[DovecotServer]:
+    """A Dovecot that asks `token_server` about access tokens."""
+    yield from _started(_server_or_skip(introspection_url=token_server.introspection_url))
 
 
 _numbers = itertools.count(1)
