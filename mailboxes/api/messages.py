@@ -18,8 +18,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.viewsets import TenantViewSet
+from accounts.idempotency import idempotent
 from accounts.models import EmailAccount
 from mailboxes.api.accounts import readable_account
+from mailboxes.api.message_changes import (
+    BatchOutcomeSerializer,
+    BatchSerializer,
+    DeletionQuery,
+    MessageChangeSerializer,
+    change_many,
+    change_one,
+)
 from mailboxes.api.queries import (
     HtmlQuery,
     MessageQuery,
@@ -103,6 +112,46 @@ class MessageViewSet(TenantViewSet[Message]):
         message = self.get_object()
         raw = raw_message(message)
         return Response(whole_message(message, parse_message(raw), raw))
+
+    @extend_schema(request=MessageChangeSerializer, responses=MessageSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Read or unread, flagged or not, in another folder; on the mail server first.
+
+        The id stays the same. 409 `several_folders` where it shall move, lies in several
+        folders, and `fromFolderId` does not say which one it leaves. Delegates change
+        nothing: 403 `not_owner`.
+        """
+        NothingQuery.read(request)
+        message = self.get_object()
+        asked = MessageChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        change_one(self.caller, message, asked.validated_data)
+        return Response(MessageSerializer().to_representation(self.get_object()))
+
+    @extend_schema(parameters=[DeletionQuery], responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """To Trash; from Trash, or with `permanent=true`, for good. On the mail server first.
+
+        So the same call once more deletes for good. As for PATCH, `fromFolderId` is needed
+        where the message lies in several folders, and only the account's owner may.
+        """
+        values = DeletionQuery.read(request)
+        change_one(self.caller, self.get_object(), {**values, "delete": True})
+        return Response(status=204)
+
+    @extend_schema(request=BatchSerializer, responses=BatchOutcomeSerializer)
+    @action(detail=False, methods=["post"])
+    @idempotent(talks_to_servers=True)
+    def batch(self, request: Request) -> Response:
+        """One change to up to 500 messages, over one connection an account.
+
+        Each message has a result of its own. An error that kept all of them from being
+        done is answered as an error.
+        """
+        NothingQuery.read(request)
+        asked = BatchSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return Response({"results": change_many(self.caller, asked.validated_data)})
 
     @extend_schema(responses={(200, "message/rfc822"): OpenApiTypes.BINARY})
     @action(detail=True, content_negotiation_class=AnythingGoes)

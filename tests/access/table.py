@@ -50,6 +50,9 @@ mail:read       GET    messages                              none   200    none 
 mail:read       GET    messages?accountId={account}          404    200    404      200    200    404   404   404
 mail:read       GET    messages?folderId={folder}            404    200    404      200    200    404   404   404
 mail:read       GET    messages/{message}                    404    200    404      200    200    404   404   404
+mail:write      PATCH  messages/{message}                    403    502    404      403    403    404   404   404
+mail:write      DELETE messages/{message}                    403    502    404      403    403    404   404   404
+mail:write      POST   messages/batch                        403    200    200      200    200    200   200   200
 mail:read       GET    messages/{message}/raw                404    200    404      200    200    404   404   404
 mail:read       GET    messages/{message}/html               404    200    404      200    200    404   404   404
 mail:read       GET    messages/{message}/attachments/0      404    200    404      200    200    404   404   404
@@ -110,6 +113,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST accounts/{account}/delegates": {"userId": "tom", "access": "read"},
     "POST credentials": {"name": "New", "password": "secret word"},
     "POST sync/{account}": {"forceFullSync": True},
+    "PATCH messages/{message}": {"isRead": True},
+    "POST messages/batch": {"ids": ["987654321"], "isRead": True},
     "POST contacts": {"email": "new@example.org"},
     "PATCH contacts/{contact}": {"company": "New"},
     "POST contacts/import": {"file": "email\nnew@example.org\n"},
