@@ -19,7 +19,7 @@ from uuid import UUID
 from mailboxes.models import BodyState
 from mailboxes.sync.batches import in_batches
 from mailboxes.sync.control import Control
-from mailboxes.sync.envelopes import Body, Envelope, read_envelope, read_message
+from mailboxes.sync.envelopes import Envelope, read_body, read_envelope, read_message
 from mailboxes.sync.fetching import BROKEN_CONNECTION, Connection, Fetched, Pace, fetch_batch
 from mailboxes.sync.folder_store import FolderStore, StoredFolder
 from mailboxes.sync.message_store import MessageStore, Pending
@@ -272,13 +272,12 @@ class Pass:
             self._connection, self._control, [row.uid for row in rows], headers_only=False
         )
         self._pace.note(started, sum(len(message.content) for message in fetched.messages))
-        self._messages.raw.put_many(message.content for message in fetched.messages)
         ids = {row.uid: row.message_id for row in rows}
-        bodies: list[tuple[int, Body]] = [
-            (ids[envelope.uid], envelope.body)
-            for envelope in _read_all(fetched, read_message)
-            if envelope.body is not None
-        ]
+        with self._messages.raw.putting([row.content for row in fetched.messages]) as digests:
+            bodies = [
+                (ids[message.uid], read_body(message.content, digest))
+                for message, digest in zip(fetched.messages, digests, strict=True)
+            ]
         self._messages.store_bodies(bodies)
         self._progress.count(len(bodies))
         refused = self._note_fetched(folder, fetched)

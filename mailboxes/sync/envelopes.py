@@ -8,8 +8,15 @@ from datetime import UTC, datetime
 
 from mailboxes.raw_store import digest_of
 from mailboxes.sync.plan import Flags
-from mailhub.mail.parsing import Mailbox, ParsedAttachment, ParsedHeaders, parse_headers
-from mailhub.mail.parsing import parse_message as parse_whole
+from mailhub.mail.parsing import (
+    Mailbox,
+    ParsedAttachment,
+    ParsedHeaders,
+    ParsedMessage,
+    parse_body,
+    parse_headers,
+    parse_message,
+)
 from mailhub.mail.stores.base import RemoteMessage
 
 # What is kept for lists and search; a reader gets the whole text from the raw message.
@@ -59,17 +66,13 @@ def read_envelope(message: RemoteMessage) -> Envelope:
 
 def read_message(message: RemoteMessage) -> Envelope:
     """From a message of which all was fetched."""
-    parsed = parse_whole(message.content)
-    return _envelope(
-        message,
-        parsed,
-        Body(
-            raw_digest=digest_of(message.content),
-            snippet=parsed.snippet,
-            text=parsed.text[:LONGEST_TEXT],
-            attachments=parsed.attachments,
-        ),
-    )
+    parsed = parse_message(message.content)
+    return _envelope(message, parsed, _body(digest_of(message.content), parsed))
+
+
+def read_body(content: bytes, raw_digest: str) -> Body:
+    """From a whole message of which the header is stored already."""
+    return _body(raw_digest, parse_body(content))
 
 
 def header_digest(content: bytes) -> str:
@@ -87,6 +90,15 @@ def people(mailboxes: tuple[Mailbox, ...]) -> list[Person]:
 def words(*groups: tuple[Mailbox, ...]) -> str:
     """Names and addresses as text to search."""
     return " ".join(f"{person.name} {person.address}" for group in groups for person in group)
+
+
+def _body(raw_digest: str, parsed: ParsedMessage) -> Body:
+    return Body(
+        raw_digest=raw_digest,
+        snippet=parsed.snippet,
+        text=parsed.text[:LONGEST_TEXT],
+        attachments=parsed.attachments,
+    )
 
 
 def _envelope(message: RemoteMessage, headers: ParsedHeaders, body: Body | None) -> Envelope:

@@ -19,6 +19,7 @@ from mailhub.mail.parsing.message import (
     embedded_images,
     message_of_parts,
     open_message,
+    parse_body,
     parse_headers,
     parse_message,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "embedded_images",
     "message_of_parts",
     "open_message",
+    "parse_body",
     "parse_headers",
     "parse_message",
 ]

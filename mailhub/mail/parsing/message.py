@@ -90,6 +90,12 @@ def parse_message(content: bytes) -> ParsedMessage:
     return _message_of(fields, read_tree(fields, body_octets))[0]
 
 
+def parse_body(content: bytes) -> ParsedMessage:
+    """What a whole message adds to its header, whose own fields are left empty."""
+    fields, body_octets = split_message(content)
+    return _message_of([], read_tree(fields, body_octets))[0]
+
+
 def open_message(content: bytes) -> tuple[ParsedMessage, tuple[bytes, ...]]:
     """A whole message and the octets of its attachments in their order."""
     fields, body_octets = split_message(content)

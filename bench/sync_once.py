@@ -1,0 +1,110 @@
+"""One first pass of an account into an empty database, in a process of its own.
+
+    python -m bench.sync_once '{"port": 1143, "user": "…", "password": "…"}'
+
+Prints JSON: seconds, first_page_seconds (until fifty messages can be listed), messages,
+no_change_seconds (a second pass), peak_mb (of this process alone). DATABASE_URL chooses the
+database, SQLite without it. With "profile" it writes cProfile's data to that file.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import json
+import resource
+import sys
+import threading
+import time
+import uuid
+
+from tests import environment
+
+environment.prepare()
+
+import os  # noqa: E402 - the environment has to be there first
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "mailhub.settings"
+
+import django  # noqa: E402
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from accounts.models import EmailAccount  # noqa: E402
+from mailboxes.connections import store_of  # noqa: E402
+from mailboxes.models import FolderEntry, Message  # noqa: E402
+from mailboxes.sync.control import Control, Progress  # noqa: E402
+from mailboxes.sync.engine import Order, Pass  # noqa: E402
+from tests.people import People  # noqa: E402
+
+
+def main() -> None:
+    """Run as the docstring says."""
+    told = json.loads(sys.argv[1])
+    call_command("migrate", verbosity=0)
+    people = People()
+    account = people.connect_account(
+        people.member,
+        password=told["password"],
+        username=told["user"],
+        hostname="127.0.0.1",
+        port=told["port"],
+        encryption="none",
+    )
+    before = time.perf_counter()
+    page = FirstPage(account, before)
+    page.start()
+    profile = cProfile.Profile() if told.get("profile") else None
+    if profile:
+        profile.enable()
+    run_pass(account)
+    if profile:
+        profile.disable()
+        profile.dump_stats(told["profile"])
+    seconds = time.perf_counter() - before
+    page.join()
+    again = time.perf_counter()
+    run_pass(account)
+    no_change = time.perf_counter() - again
+    assert not FolderEntry.objects.filter(lacks_body=True).exists()
+    json.dump(
+        {
+            "seconds": seconds,
+            "first_page_seconds": page.seconds,
+            "messages": Message.objects.count(),
+            "no_change_seconds": no_change,
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        },
+        sys.stdout,
+    )
+
+
+def run_pass(account: EmailAccount) -> None:
+    """A pass over everything, as a worker carries it out."""
+    with store_of(account) as store:
+        order = Order(uuid.uuid4(), timezone.now())
+        Pass(store, account.pk, order, Control(Progress())).run()
+
+
+class FirstPage(threading.Thread):
+    """Looks every 50 ms whether a person would see a page of the inbox."""
+
+    def __init__(self, account: EmailAccount, started: float) -> None:
+        super().__init__(daemon=True)
+        self._account, self._began = account, started
+        self.seconds: float | None = None
+
+    def run(self) -> None:
+        rows = FolderEntry.objects.filter(account=self._account)
+        while self.seconds is None and time.perf_counter() - self._began < 60:
+            if rows[:50].count() == 50:
+                self.seconds = time.perf_counter() - self._began
+            time.sleep(0.05)
+        connection.close()
+
+
+if __name__ == "__main__":
+    main()
