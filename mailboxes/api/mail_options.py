@@ -39,7 +39,7 @@ class AddressField(serializers.Field[Address, Any, Any, Any]):
     """`ann@example.org`, `Ann <ann@example.org>` or {name, address}."""
 
     default_error_messages = {
-        "kind": 'Give an address as text or as {"name": …, "address": …}.',
+        "kind": 'Give an address as text or as {{"name": …, "address": …}}.',
     }
 
     def to_internal_value(self, data: Any) -> Address:
@@ -56,7 +56,7 @@ class AddressListField(serializers.Field[list[Address], Any, Any, Any]):
     """One address, several with commas between them, or a list of either."""
 
     default_error_messages = {
-        "kind": 'Give addresses as text or as {"name": …, "address": …}, alone or in a list.',
+        "kind": 'Give addresses as text or as {{"name": …, "address": …}}, alone or in a list.',
         "many": "These are too many addresses.",
     }
 
@@ -146,6 +146,8 @@ class AttachmentSerializer(CamelCaseMixin, StrictMixin, serializers.Serializer[A
 
     def validate(self, attrs: dict[str, Any]) -> Attachment:
         kind = attrs["content_type"] or mimetypes.guess_type(attrs["filename"])[0] or ""
+        if attrs["encoding"] == "utf-8" and kind.startswith("text/") and ";" not in kind:
+            kind += "; charset=utf-8"
         try:
             return Attachment(
                 filename=attrs["filename"],

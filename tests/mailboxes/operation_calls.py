@@ -24,19 +24,19 @@ def call(api: APIClient, operation: str, body: dict[str, Any], **headers: str) -
 def by_password(host: str, port: int, user: str, password: str, **changes: Any) -> dict[str, Any]:
     """`smtpCredentials` for a server on a loopback port, in the clear unless changed."""
     auth = {"user": user, "pass": password}
-    return {"host": host, "port": port, "secure": False, "auth": auth, **changes}
+    return {"host": host, "port": port, "secure": False, "auth": auth} | changes
 
 
 def of_receiver(receiver: SmtpReceiver, **changes: Any) -> dict[str, Any]:
     """How to reach an SMTP server under test."""
     plain = {} if receiver.certificate else {"allowPlaintext": True}
-    return by_password(receiver.host, receiver.port, USER, PASSWORD, **(plain | changes))
+    return by_password(receiver.host, receiver.port, USER, PASSWORD) | plain | changes
 
 
 def of_dovecot(user: DovecotUser, **changes: Any) -> dict[str, Any]:
     """How to reach a mailbox, over TLS; its server's certificate must be trusted."""
     port = user.server.tls_port
-    return by_password("localhost", port, user.name, user.password, **{"secure": True, **changes})
+    return by_password("localhost", port, user.name, user.password) | {"secure": True} | changes
 
 
 def by_token(grant: Grant, provider: TokenServer, **changes: Any) -> dict[str, Any]:
