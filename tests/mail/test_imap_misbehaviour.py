@@ -453,3 +453,82 @@ def test_thousands_of_scattered_uids_fit_in_command_lines() -> None:
     asked = [line for line in server.received if line.startswith(b"UID FETCH")]
     assert all(len(line) < 8192 for line in asked)
     assert sum(line.count(b",") + 1 for line in asked) == 5000
+
+
+def test_what_vanished_comes_in_pieces_and_with_nonsense_between() -> None:
+    server = ScriptedImapServer(
+        {
+            "CAPABILITY": b"* CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC\r\n<tag> OK\r\n",
+            "ENABLE": b"* ENABLED\r\n* ENABLED QRESYNC CONDSTORE\r\n<tag> OK\r\n",
+            "UID FETCH": b"* VANISHED (EARLIER) 41,50:43,x:y\r\n* VANISHED (EARLIER)\r\n"
+            b"* 2 FETCH (UID 9 MODSEQ (12) FLAGS (\\Seen))\r\n* VANISHED 300:310\r\n<tag> OK\r\n",
+        }
+    )
+    with server, ImapStore(server.settings()) as store:
+        store.track_changes()
+        store.select("INBOX")
+        found = store.changes(11)
+    assert found.vanished == ((41, 41), (43, 50), (300, 310))
+    assert [(row.uid, row.modseq) for row in found.flags] == [(9, 12)]
+    assert b"UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE 11 VANISHED)" in server.received
+
+
+@pytest.mark.parametrize("answer", [b"<tag> BAD what\r\n", b"* ENABLED\r\n<tag> OK\r\n"])
+def test_a_server_that_does_not_enable_what_it_announces_is_asked_for_changes_alone(
+    answer: bytes,
+) -> None:
+    server = ScriptedImapServer(
+        {
+            "CAPABILITY": b"* CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC\r\n<tag> OK\r\n",
+            "ENABLE": answer,
+            "UID FETCH": b"* 2 FETCH (UID 9 MODSEQ (12) FLAGS ())\r\n<tag> OK\r\n",
+        }
+    )
+    with server, ImapStore(server.settings()) as store:
+        store.track_changes()
+        store.select("INBOX")
+        assert store.changes(11).vanished is None
+    assert b"UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE 11)" in server.received
+
+
+def test_half_a_list_of_changes_is_no_list() -> None:
+    server = ScriptedImapServer(
+        {
+            "CAPABILITY": b"* CAPABILITY IMAP4rev1 CONDSTORE\r\n<tag> OK\r\n",
+            "UID FETCH": b"* 2 FETCH (UID 9 MODSEQ (12) FLAGS ())\r\n" + CLOSE,
+        }
+    )
+    with _opened(server) as store, pytest.raises(ConnectionFailed):
+        store.changes(11)
+
+
+def test_states_come_with_the_folders_under_names_of_every_kind() -> None:
+    server = ScriptedImapServer(
+        {
+            "CAPABILITY": b"* CAPABILITY IMAP4rev1 LIST-STATUS LIST-EXTENDED\r\n<tag> OK\r\n",
+            "LIST": b'* LIST () "/" INBOX\r\n* LIST () "/" "a b"\r\n'
+            b'* LIST () "/" {4}\r\ncaf\xe9\r\n'
+            b'* LIST (\\NoSelect) "/" top\r\n* LIST () "/" silent\r\n'
+            b"* STATUS INBOX (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 7 UNSEEN 1)\r\n"
+            b'* STATUS "a b" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 8 UNSEEN 0)\r\n'
+            b"* STATUS {4}\r\ncaf\xe9 (MESSAGES 2 UIDNEXT 3 UIDVALIDITY 9 UNSEEN 0)\r\n"
+            b"* STATUS stranger (MESSAGES 2 UIDNEXT 3 UIDVALIDITY 9)\r\n"
+            b"* STATUS silent (MESSAGES 2)\r\n<tag> OK\r\n",
+        }
+    )
+    with server, ImapStore(server.settings()) as store:
+        folders, states = store.folders_and_states()
+    assert {folder.path for folder in folders} == {"INBOX", "a b", "café", "top", "silent"}
+    assert {path: state.uid_validity for path, state in states.items()} == {
+        "INBOX": 7,
+        "a b": 8,
+        "café": 9,
+    }
+    assert states["INBOX"].messages == 3
+
+
+def test_a_search_that_finds_a_quarter_of_a_million() -> None:
+    numbers = b" ".join(b"%d" % uid for uid in range(1, 250_001))
+    server = ScriptedImapServer({"UID SEARCH": b"* SEARCH " + numbers + b"\r\n<tag> OK\r\n"})
+    with _opened(server) as store:
+        assert store.uids() == list(range(1, 250_001))

@@ -39,10 +39,21 @@ class Account:
         return self.connect(self.password)
 
 
-@pytest.fixture(params=["memory", "dovecot", "plain_dovecot", "pymap"])
+@pytest.fixture(
+    params=[
+        "memory",
+        "memory_qresync",
+        "dovecot",
+        "condstore_dovecot",
+        "plain_dovecot",
+        "pymap",
+    ]
+)
 def account(request: pytest.FixtureRequest) -> Iterator[Account]:
-    if request.param == "memory":
+    if request.param.startswith("memory"):
         server = InMemoryMailServer()
+        if request.param == "memory_qresync":
+            server.capabilities |= {"QRESYNC", "LIST-STATUS"}
         server.add_account("ada", "geheim-ü")
         yield Account(
             lambda p: InMemoryStore(server, PasswordLogin("ada", p)), "geheim-ü", "memory"
@@ -211,6 +222,105 @@ def test_a_change_of_flags_raises_the_modseq(store: Store) -> None:
         assert after.modseq > before.modseq > 0
     else:
         assert after.modseq == before.modseq == 0
+
+
+def test_the_states_that_come_with_the_folders_are_those_of_status(store: Store) -> None:
+    store.create_folder("Größe & mehr")
+    store.append("Größe & mehr", _message("one"), flags=["\\Seen"])
+    store.append("INBOX", _message("two"))
+    folders, states = store.folders_and_states()
+    by_path = {folder.path: folder for folder in folders}
+    assert by_path == {folder.path: folder for folder in store.folders()}
+    if "LIST-STATUS" in store.capabilities:
+        assert states.keys() == {folder.path for folder in folders}
+    else:
+        assert states == {}
+    for path, state in states.items():
+        assert state == store.status(path)
+
+
+@pytest.fixture
+def tracking(account: Account) -> Iterator[Store]:
+    """A store that was asked to track changes; with CONDSTORE at least."""
+    with account.store() as store:
+        if "CONDSTORE" not in store.capabilities:
+            pytest.skip("no CONDSTORE")
+        store.track_changes()
+        yield store
+
+
+def test_changes_are_what_happened_after_a_modseq(account: Account, tracking: Store) -> None:
+    with account.store() as other:
+        uids = _fill(other, 6)
+        since = tracking.status("INBOX").highest_modseq
+        other.store_flags([uids[1]], add=["\\Flagged"])
+        other.expunge([uids[2], uids[4]])
+        other.append("INBOX", _message("new"), flags=["\\Seen"])
+    tracking.select("INBOX")
+    found = tracking.changes(since)
+    told = {row.uid: row.flags for row in found.flags}
+    assert told == {uids[1]: {"\\Flagged"}, uids[5] + 1: {"\\Seen"}}
+    assert all(row.modseq > since for row in found.flags)
+    if "QRESYNC" in tracking.capabilities:
+        assert found.vanished == ((uids[2], uids[2]), (uids[4], uids[4]))
+    else:
+        assert found.vanished is None
+
+
+def test_changes_may_be_asked_for_between_two_uids(account: Account, tracking: Store) -> None:
+    with account.store() as other:
+        uids = _fill(other, 6)
+        since = tracking.status("INBOX").highest_modseq
+        other.store_flags(uids[:4], add=["\\Seen"])
+        other.expunge([uids[1], uids[4]])
+    tracking.select("INBOX")
+    low, high = tracking.changes(since, 1, uids[1]), tracking.changes(since, uids[2], 2**32 - 1)
+    assert [row.uid for row in low.flags] == [uids[0]]
+    assert [row.uid for row in high.flags] == uids[2:4]
+    if "QRESYNC" in tracking.capabilities:
+        assert low.vanished == ((uids[1], uids[1]),)
+        assert high.vanished == ((uids[4], uids[4]),)
+
+
+def test_nothing_happened_after_the_last_modseq(account: Account, tracking: Store) -> None:
+    with account.store() as other:
+        uids = _fill(other, 3)
+        other.expunge(uids[:1])
+    since = tracking.select("INBOX").highest_modseq
+    found = tracking.changes(since)
+    assert (found.flags, found.vanished or ()) == ((), ())
+
+
+def test_the_modseq_names_what_changed_in_a_search(account: Account, tracking: Store) -> None:
+    with account.store() as other:
+        uids = _fill(other, 3)
+        since = tracking.status("INBOX").highest_modseq
+        other.store_flags([uids[1]], add=["\\Seen"])
+    tracking.select("INBOX")
+    assert tracking.uids(f"MODSEQ {since + 1}") == [uids[1]]
+
+
+def test_a_server_without_condstore_refuses_to_tell_changes(store: Store) -> None:
+    if "CONDSTORE" in store.capabilities:
+        pytest.skip("has CONDSTORE")
+    store.track_changes()
+    store.select("INBOX")
+    with pytest.raises(CommandRefused):
+        store.changes(1)
+
+
+def test_tracking_is_asked_for_again_on_a_new_connection(account: Account) -> None:
+    store = account.store()
+    for _ in range(2):
+        with store:
+            if "QRESYNC" not in store.capabilities:
+                pytest.skip("no QRESYNC")
+            store.select("INBOX")
+            assert store.changes(1).vanished is None
+        with store:
+            store.track_changes()
+            store.select("INBOX")
+            assert store.changes(1).vanished is not None
 
 
 def test_an_expunge_takes_the_given_messages_and_no_others(store: Store) -> None:

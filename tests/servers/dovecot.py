@@ -343,6 +343,12 @@ def oauth2_dovecot(token_server: TokenServer) -> Iterator[DovecotServer]:
     yield from _started(_server_or_skip(introspection_url=token_server.introspection_url))
 
 
+@pytest.fixture(scope="session")
+def condstore_dovecot() -> Iterator[DovecotServer]:
+    """A Dovecot with CONDSTORE, but neither QRESYNC nor LIST-STATUS."""
+    yield from _started(_server_or_skip(without=("QRESYNC", "LIST-STATUS")))
+
+
 _numbers = itertools.count(1)
 
 
@@ -356,3 +362,9 @@ def dovecot_user(dovecot: DovecotServer) -> DovecotUser:
 def plain_dovecot_user(plain_dovecot: DovecotServer) -> DovecotUser:
     """A fresh user on the server without extensions."""
     return plain_dovecot.add_user(f"user{next(_numbers)}@example.org", "geheim-ü")
+
+
+@pytest.fixture
+def condstore_dovecot_user(condstore_dovecot: DovecotServer) -> DovecotUser:
+    """A fresh user on the server without QRESYNC."""
+    return condstore_dovecot.add_user(f"user{next(_numbers)}@example.org", "geheim-ü")

@@ -65,6 +65,19 @@ class RemoteFlags:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened in a folder since a MODSEQ (RFC 7162).
+
+    `flags` are of messages that are new or whose flags changed. `vanished` are stretches of
+    UIDs, both ends included, in which those that had messages have none any more; None
+    where the server does not tell (no QRESYNC).
+    """
+
+    flags: tuple[RemoteFlags, ...]
+    vanished: tuple[tuple[int, int], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteMessage:
     """One fetched message: its flags, arrival and size, and the octets asked for.
 
@@ -128,6 +141,20 @@ class Store(ABC):
         """Every folder of the account."""
 
     @abstractmethod
+    def folders_and_states(self) -> tuple[list[RemoteFolder], dict[str, FolderStatus]]:
+        """Every folder, and by path the states that the server tells along (LIST-STATUS).
+
+        One round trip; states that are missing are to be had by `status`.
+        """
+
+    @abstractmethod
+    def track_changes(self) -> None:
+        """Have the server tell `changes` of what vanished, where it can (QRESYNC).
+
+        Once a connection, before the first `select`.
+        """
+
+    @abstractmethod
     def status(self, path: str) -> FolderStatus:
         """The state of a folder without selecting it. Raises FolderMissing."""
 
@@ -142,6 +169,13 @@ class Store(ABC):
     @abstractmethod
     def flags(self, first: int = 1, last: int | None = None) -> Iterator[RemoteFlags]:
         """UIDs and flags of the current folder between two UIDs, both included."""
+
+    @abstractmethod
+    def changes(self, since: int, first: int = 1, last: int | None = None) -> Changes:
+        """What happened in the current folder after this MODSEQ, between two UIDs.
+
+        Raises CommandRefused on a server without CONDSTORE.
+        """
 
     @abstractmethod
     def fetch(self, uids: Sequence[int], *, headers_only: bool = False) -> Iterator[RemoteMessage]:

@@ -23,6 +23,7 @@ class Searched(Protocol):
     content: bytes
     flags: set[str]
     received_at: datetime
+    modseq: int
 
 
 # (message, highest UID of the folder) → whether it is found
@@ -117,6 +118,9 @@ class _Reader:
         if key in {"TEXT", "BODY"}:
             value = self._next().casefold()
             return lambda message, _highest: _text_holds(message, value, headers=key == "TEXT")
+        if key == "MODSEQ":
+            lowest = self._number()
+            return lambda message, _highest: message.modseq >= lowest
         if key in {"LARGER", "SMALLER"}:
             limit, larger = self._number(), key == "LARGER"
             return lambda message, _highest: (

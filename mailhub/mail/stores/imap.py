@@ -1,6 +1,6 @@
 """An IMAP account (RFC 9051 and 3501) behind `Store`.
 
-    open ── folders, status ──> select ──> uids, flags, fetch, outlines, read (reading)
+    open ── folders, status ──> select ──> uids, flags, changes, fetch, outlines, read (reading)
                                        └─> append, store_flags, move, expunge (writing)
 
 UID commands are used, but right after a SELECT: message numbers shift whenever another
@@ -18,6 +18,7 @@ from datetime import datetime
 
 from mailhub.mail.errors import CommandRefused, FolderMissing, MailError, ProtocolViolation
 from mailhub.mail.stores.base import (
+    Changes,
     FolderStatus,
     Outline,
     ReadMessage,
@@ -26,7 +27,13 @@ from mailhub.mail.stores.base import (
     RemoteMessage,
 )
 from mailhub.mail.stores.folder_names import decode_name, quote, refuse_controls, with_roles
-from mailhub.mail.stores.imap_arguments import command_sets, compress_set, expand_set, flag_list
+from mailhub.mail.stores.imap_arguments import (
+    command_sets,
+    compress_set,
+    expand_set,
+    flag_list,
+    read_ranges,
+)
 from mailhub.mail.stores.imap_commands import ImapCommands
 from mailhub.mail.stores.imap_reading import OUTLINE_ITEMS, ReadingPlan, outlines_of
 from mailhub.mail.stores.imap_responses import (
@@ -34,6 +41,7 @@ from mailhub.mail.stores.imap_responses import (
     joined,
     read_list,
     read_status,
+    read_status_name,
     whole_messages,
 )
 
@@ -45,11 +53,29 @@ class ImapStore(ImapCommands):
     """One connection to an IMAP account; see `Store` for what each method promises."""
 
     def folders(self) -> list[RemoteFolder]:
-        arguments: list[bytes | str] = ['""', '"*"']
+        return self._list([])[0]
+
+    def folders_and_states(self) -> tuple[list[RemoteFolder], dict[str, FolderStatus]]:
+        if "LIST-STATUS" not in self.capabilities:
+            return self.folders(), {}
+        folders, names = self._list([f"STATUS ({self._status_items})"])
+        states: dict[str, FolderStatus] = {}
+        for response in joined(self._take("STATUS")):
+            path = names.get(read_status_name(response) or b"")
+            told = read_status(response)
+            # Of its selected folder a session is told what it knew.
+            if path and path != self._selected and told.get("UIDVALIDITY"):
+                states[path] = _state(path, told)
+        return folders, states
+
+    def _list(self, options: list[str]) -> tuple[list[RemoteFolder], dict[bytes, str]]:
+        """The folders, and the path of each name as the server writes it."""
         if {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities:
-            arguments.append("RETURN (SPECIAL-USE)")
-        self._command("LIST", *arguments)
+            options = ["SPECIAL-USE", *options]
+        returned = [f"RETURN ({' '.join(options)})"] if options else []
+        self._command("LIST", '""', '"*"', *returned)
         found: dict[str, RemoteFolder] = {}
+        names: dict[bytes, str] = {}
         for response in joined(self._take("LIST")):
             listed = read_list(response)
             if listed is None:
@@ -60,30 +86,33 @@ class ImapStore(ImapCommands):
             selectable = not lowered & {"\\noselect", "\\nonexistent"}
             if path and path not in found:
                 found[path] = RemoteFolder(path, delimiter, None, selectable, flags)
+                names[raw] = path
                 self._remember_name(path, raw)
-        return with_roles(list(found.values()))
+        return with_roles(list(found.values())), names
+
+    @property
+    def _status_items(self) -> str:
+        modseq = " HIGHESTMODSEQ" if self._has_modseq else ""
+        return f"MESSAGES UIDNEXT UIDVALIDITY UNSEEN{modseq}"
 
     def status(self, path: str) -> FolderStatus:
-        wanted = "MESSAGES UIDNEXT UIDVALIDITY UNSEEN"
-        if self._has_modseq:
-            wanted += " HIGHESTMODSEQ"
         if path == self._selected:
             # Of its selected folder a session is told what it knew, unless it asks for news.
             self._command("NOOP")
-        self._folder_command("STATUS", path, f"({wanted})")
+        self._folder_command("STATUS", path, f"({self._status_items})")
         told: dict[str, int] = {}
         for response in joined(self._take("STATUS")):
             told.update(read_status(response))
         if "UIDVALIDITY" not in told:
             raise ProtocolViolation(f"{self._settings.address} told no UIDVALIDITY of a folder.")
-        return FolderStatus(
-            path=path,
-            uid_validity=told["UIDVALIDITY"],
-            uid_next=told.get("UIDNEXT", 0),
-            messages=told.get("MESSAGES", 0),
-            unseen=told.get("UNSEEN", 0),
-            highest_modseq=told.get("HIGHESTMODSEQ", 0),
-        )
+        return _state(path, told)
+
+    def track_changes(self) -> None:
+        if "ENABLE" in self.capabilities and self._selected is None:
+            for capability in ("QRESYNC", "CONDSTORE"):
+                # The first brings the second along (RFC 7162 section 3.2.3).
+                if capability in self.capabilities and not self._enabled:
+                    self._enable(capability)
 
     def select(self, path: str, *, read_only: bool = True) -> FolderStatus:
         client = self._client
@@ -134,13 +163,27 @@ class ImapStore(ImapCommands):
         if failure is not None:
             # Half a list of UIDs would read as if the other half had been deleted.
             raise failure
-        found: dict[int, RemoteFlags] = {}
-        for item in items:
-            # `n:*` names the last message even where its UID is below n.
-            inside = first <= item.uid and (last is None or item.uid <= last)
-            if inside and item.flags is not None:
-                found[item.uid] = RemoteFlags(item.uid, item.flags, item.modseq)
-        yield from (found[uid] for uid in sorted(found))
+        yield from _flags_between(items, first, last)
+
+    def changes(self, since: int, first: int = 1, last: int | None = None) -> Changes:
+        if not self._has_modseq:
+            raise CommandRefused(f"{self._settings.address} does not tell what changed.")
+        tells_vanished = "QRESYNC" in self._enabled
+        asked = f"(CHANGEDSINCE {max(1, since)}{' VANISHED' if tells_vanished else ''})"
+        highest = "*" if last is None else str(last)
+        items, failure = self._ask(f"{first}:{highest}", "(UID FLAGS)", asked)
+        if failure is not None:
+            raise failure
+        return Changes(
+            flags=_flags_between(items, first, last),
+            vanished=self._vanished() if tells_vanished else None,
+        )
+
+    def _vanished(self) -> tuple[tuple[int, int], ...]:
+        """`* VANISHED (EARLIER) 41,43:116`, and of what went this moment without EARLIER."""
+        lines = [line for line in self._take("VANISHED") if isinstance(line, bytes)]
+        sets = [line.split()[-1].decode("ascii", "replace") for line in lines if line.split()]
+        return read_ranges(",".join(sets))
 
     def fetch(self, uids: Sequence[int], *, headers_only: bool = False) -> Iterator[RemoteMessage]:
         wanted = ["UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE"]
@@ -242,13 +285,13 @@ class ImapStore(ImapCommands):
             return
 
     def _ask(
-        self, numbers: str, wanted: str, *, by_place: bool = False
+        self, numbers: str, wanted: str, *modifiers: str, by_place: bool = False
     ) -> tuple[list[FetchedItems], MailError | None]:
         """What UID FETCH told, and what ended it early: what arrived until then is whole."""
         # A connection that breaks takes its client away, but not what had arrived.
         client, failure = self._client, None
         try:
-            self._command(*([] if by_place else ["UID"]), "FETCH", numbers, wanted)
+            self._command(*([] if by_place else ["UID"]), "FETCH", numbers, wanted, *modifiers)
         except MailError as error:
             failure = error
         return self._fetched(client), failure
@@ -267,6 +310,29 @@ class ImapStore(ImapCommands):
         missing = [uid for uid in uids if uid not in arrived]
         for uid in missing if len(uids) > 1 else []:
             yield from self._fetch_some([uid], wanted)
+
+
+def _state(path: str, told: dict[str, int]) -> FolderStatus:
+    return FolderStatus(
+        path=path,
+        uid_validity=told["UIDVALIDITY"],
+        uid_next=told.get("UIDNEXT", 0),
+        messages=told.get("MESSAGES", 0),
+        unseen=told.get("UNSEEN", 0),
+        highest_modseq=told.get("HIGHESTMODSEQ", 0),
+    )
+
+
+def _flags_between(
+    items: list[FetchedItems], first: int, last: int | None
+) -> tuple[RemoteFlags, ...]:
+    found: dict[int, RemoteFlags] = {}
+    for item in items:
+        # `n:*` names the last message even where its UID is below n.
+        inside = first <= item.uid and (last is None or item.uid <= last)
+        if inside and item.flags is not None:
+            found[item.uid] = RemoteFlags(item.uid, item.flags, item.modseq)
+    return tuple(found[uid] for uid in sorted(found))
 
 
 def _unless_cut_off(items: list[FetchedItems], failure: MailError | None) -> list[FetchedItems]:

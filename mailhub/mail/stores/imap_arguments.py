@@ -27,6 +27,17 @@ def expand_set(text: str, limit: int = 1_000_000) -> list[int]:
     return numbers
 
 
+def read_ranges(text: str) -> tuple[tuple[int, int], ...]:
+    """`3:5,9` → ((3, 5), (9, 9)), ascending; pieces that are nonsense are left out."""
+    found = []
+    for piece in text.split(","):
+        first, _, last = piece.partition(":")
+        if first.isdecimal() and (last or first).isdecimal():
+            ends = sorted((int(first), int(last or first)))
+            found.append((ends[0], ends[1]))
+    return tuple(sorted(found))
+
+
 def compress_set(uids: Iterable[int]) -> str:
     """[3, 4, 5, 9] → `3:5,9`, sorted, each once."""
     pieces: list[list[int]] = []

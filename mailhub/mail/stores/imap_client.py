@@ -34,6 +34,7 @@ from mailhub.mail.stores.folder_names import quote
 
 # No mail server takes larger messages; a larger literal is an attack on our memory.
 MAXIMUM_LITERAL_OCTETS = 256 * 1024 * 1024
+MAXIMUM_LINE_OCTETS = 64 * 1024 * 1024
 _READ_OCTETS = 1024 * 1024
 
 # RFC 5530 response codes and words of servers that will let the user in later.
@@ -71,8 +72,14 @@ class GuardedClient(imaplib.IMAP4):
             raise
 
     def readline(self) -> bytes:
-        """A line; a result without text gets the space behind it that imaplib waits for."""
-        line = super().readline()
+        """A line; a result without text gets the space behind it that imaplib waits for.
+
+        SEARCH names all that it found in one: eight octets a message.
+        """
+        # Its stub says str.
+        line: bytes = self.file.readline(MAXIMUM_LINE_OCTETS + 1)  # type: ignore[assignment]
+        if len(line) > MAXIMUM_LINE_OCTETS:
+            raise self.error(f"got more than {MAXIMUM_LINE_OCTETS} octets in a line")
         return line[:-2] + b" \r\n" if _BARE_RESULT.fullmatch(line) else line
 
     def read(self, size: int) -> bytes:

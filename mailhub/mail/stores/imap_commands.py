@@ -41,6 +41,8 @@ class ImapCommands(Store):
         self._settings = settings
         self._mailbox: GuardedMailBox | None = None
         self._selected: str | None = None
+        # What ENABLE (RFC 5161) has switched on in this connection.
+        self._enabled: frozenset[str] = frozenset()
         # Octets of names that cannot be had by encoding the path again.
         self._raw_names: dict[str, bytes] = {}
 
@@ -49,7 +51,7 @@ class ImapCommands(Store):
 
     def open(self) -> None:
         if self._mailbox is None:
-            self._selected = None
+            self._selected, self._enabled = None, frozenset()
             self._mailbox = connect(self._settings)
 
     def close(self) -> None:
@@ -143,6 +145,16 @@ class ImapCommands(Store):
     def _is_listed(self, name: bytes) -> bool:
         self._command("LIST", '""', name)
         return bool([line for line in self._take("LIST") if line])
+
+    def _enable(self, capability: str) -> None:
+        """ENABLE it; a server that announces it and then refuses is taken at its last word."""
+        try:
+            self._command("ENABLE", capability)
+        except CommandRefused:
+            return
+        lines = [line for line in self._take("ENABLED") if isinstance(line, bytes)]
+        words = b" ".join(lines).decode("ascii", "replace").upper().split()
+        self._enabled |= frozenset(words)
 
     def _take(self, name: str) -> list[Line]:
         return list(self._client.untagged_responses.pop(name, []))

@@ -191,6 +191,12 @@ def read_status(response: Response) -> dict[str, int]:
     }
 
 
+def read_status_name(response: Response) -> bytes | None:
+    """The name of the folder of a STATUS response, as the server writes it."""
+    items = read_items(response)
+    return items[0] if items and isinstance(items[0], bytes) else None
+
+
 def read_internal_date(text: str) -> datetime | None:
     """`21-Nov-2026 01:02:03 +0100` → aware, in UTC (RFC 9051, date-time)."""
     match = _INTERNAL_DATE.match(text)

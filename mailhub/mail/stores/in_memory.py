@@ -21,6 +21,7 @@ from mailhub.mail.errors import CommandRefused, ConnectionFailed, FolderMissing,
 from mailhub.mail.parsing import open_message, parse_message
 from mailhub.mail.server import Login
 from mailhub.mail.stores.base import (
+    Changes,
     FolderStatus,
     Outline,
     ReadMessage,
@@ -57,6 +58,7 @@ class InMemoryStore(Store):
         self._account: InMemoryAccount | None = None
         self._selected: InMemoryFolder | None = None
         self._read_only = True
+        self._tells_vanished = False
 
     def open(self) -> None:
         if self._account is None:
@@ -68,6 +70,7 @@ class InMemoryStore(Store):
         if self._account is not None:
             self._server.open_connections -= 1
         self._account = self._selected = None
+        self._tells_vanished = False
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -78,6 +81,22 @@ class InMemoryStore(Store):
         with self._server.lock:
             found = list(account.folders.values())
         return with_roles([RemoteFolder(f.path, "/", None, f.selectable, f.flags) for f in found])
+
+    def folders_and_states(self) -> tuple[list[RemoteFolder], dict[str, FolderStatus]]:
+        folders = self.folders()
+        if "LIST-STATUS" not in self.capabilities or self._account is None:
+            return folders, {}
+        with self._server.lock:
+            states = {
+                path: self._told(folder.status())
+                for path, folder in self._account.folders.items()
+                if folder.selectable and path not in self._server.misbehaviour.unselectable
+            }
+        return folders, states
+
+    def track_changes(self) -> None:
+        self._command("track_changes")
+        self._tells_vanished = self._selected is None and "QRESYNC" in self.capabilities
 
     def status(self, path: str) -> FolderStatus:
         folder = self._usable(self._command("status"), path)
@@ -112,6 +131,21 @@ class InMemoryStore(Store):
                 if first <= uid and (last is None or uid <= last)
             ]
         yield from found
+
+    def changes(self, since: int, first: int = 1, last: int | None = None) -> Changes:
+        folder = self._current("changes")
+        if "CONDSTORE" not in self.capabilities:
+            raise CommandRefused("The server does not tell what changed.")
+        inside = range(first, folder.uid_next if last is None else last + 1)
+        with self._server.lock:
+            changed = tuple(
+                RemoteFlags(uid, frozenset(message.flags), message.modseq)
+                for uid, message in sorted(folder.messages.items())
+                if message.modseq > since and uid in inside
+            )
+            gone = sorted(u for u, modseq in folder.gone.items() if modseq > since and u in inside)
+        vanished = tuple((uid, uid) for uid in gone) if self._tells_vanished else None
+        return Changes(changed, vanished)
 
     def fetch(self, uids: Sequence[int], *, headers_only: bool = False) -> Iterator[RemoteMessage]:
         folder = self._current("fetch")

@@ -48,6 +48,8 @@ class InMemoryFolder:
         self.uid_validity = account.server.next_number()
         self.uid_next = 1
         self.messages: dict[int, StoredMessage] = {}
+        # UID → the MODSEQ at which its message was removed.
+        self.gone: dict[int, int] = {}
         self.highest_modseq = account.server.next_number()
 
     def deliver(
@@ -84,8 +86,11 @@ class InMemoryFolder:
 
     def remove(self, uid: int) -> StoredMessage:
         """Delete a message for good."""
-        with self._account.server.lock:
-            self._raise_modseq()
+        server = self._account.server
+        with server.lock:
+            # Servers without QRESYNC need not tell of it by HIGHESTMODSEQ, and known ones do not.
+            tells = "QRESYNC" in server.capabilities
+            self.gone[uid] = self._raise_modseq() if tells else server.next_number()
             return self.messages.pop(uid)
 
     def move(self, uid: int, path: str) -> int:
@@ -105,7 +110,7 @@ class InMemoryFolder:
         with self._account.server.lock:
             self.uid_validity = self._account.server.next_number()
             kept = [self.messages[uid] for uid in sorted(self.messages)]
-            self.messages = {}
+            self.messages, self.gone = {}, {}
             for uid, message in enumerate(kept, start=1):
                 message.uid = uid
                 self.messages[uid] = message
@@ -185,7 +190,8 @@ class Misbehaviour:
 class InMemoryMailServer:
     """Accounts by user name. Safe to use from several threads.
 
-    `capabilities` may be replaced to take CONDSTORE, MOVE or UIDPLUS away. `commands`
+    `capabilities` may be replaced to take CONDSTORE, MOVE or UIDPLUS away, or to add QRESYNC
+    and LIST-STATUS. `commands`
     counts what stores asked for, by name: "select", "fetch", …
     """
 
