@@ -56,6 +56,11 @@ mail:write      POST   messages/batch                        403    200    200  
 mail:read       GET    messages/{message}/raw                404    200    404      200    200    404   404   404
 mail:read       GET    messages/{message}/html               404    200    404      200    200    404   404   404
 mail:read       GET    messages/{message}/attachments/0      404    200    404      200    200    404   404   404
+mail:write      POST   send-email                            403    502    502      502    502    502   502   502
+mail:read       POST   retrieve-emails                       502    502    502      502    502    502   502   502
+mail:write      POST   save-to-draft                         403    502    502      502    502    502   502   502
+mail:write      POST   move-to-trash                         403    502    502      502    502    502   502   502
+mail:write      POST   empty-trash                           403    502    502      502    502    502   502   502
 contacts:read   GET    contacts                              200    200    200      200    200    200   200   none
 contacts:write  POST   contacts                              403    201    201      201    201    201   201   201
 contacts:read   GET    contacts/{contact}                    200    200    200      200    200    200   200   404
@@ -102,6 +107,14 @@ _CAMPAIGN = {
     "emails": ["someone@example.net"],
 }
 
+_SERVER = {
+    "host": "127.0.0.1",
+    "port": 1,
+    "allowPlaintext": True,
+    "auth": {"user": "mary", "pass": "secret word"},
+}
+_MAIL = {"from": "mary@example.org", "to": "someone@example.net", "subject": "Hi", "text": "Hi"}
+
 # What is sent where the address and method alone say too little.
 BODIES: dict[str, dict[str, Any]] = {
     "POST accounts": {**_ACCOUNT, "password": "secret word"},
@@ -113,6 +126,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST accounts/{account}/delegates": {"userId": "tom", "access": "read"},
     "POST credentials": {"name": "New", "password": "secret word"},
     "POST sync/{account}": {"forceFullSync": True},
+    "POST send-email": {"smtpCredentials": _SERVER, "mailOptions": _MAIL},
+    "POST retrieve-emails": {"smtpCredentials": _SERVER},
+    "POST save-to-draft": {"smtpCredentials": _SERVER, "mailOptions": _MAIL},
+    "POST move-to-trash": {"smtpCredentials": _SERVER, "uid": 1},
+    "POST empty-trash": {"smtpCredentials": _SERVER, "all": True},
     "PATCH messages/{message}": {"isRead": True},
     "POST messages/batch": {"ids": ["987654321"], "isRead": True},
     "POST contacts": {"email": "new@example.org"},

@@ -41,6 +41,7 @@ LISTS = {
 NEED_NO_KEY = {
     "accounts/verify",
     "accounts/{}/verify",
+    "retrieve-emails",
     "sync/{}/cancel",
     "contacts/imports/{}/cancel",
 }
