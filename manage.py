@@ -4,11 +4,14 @@
 import os
 import sys
 
+from mailhub.demo import keep_apart
 from mailhub.supervised import join_supervisor
 
 
 def main() -> None:
     join_supervisor()
+    if sys.argv[1:2] == ["demo"]:
+        keep_apart()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mailhub.settings")
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - settings first
 

@@ -27,28 +27,26 @@ class Client:
 
     def get(self, path: str, **query: Any) -> Any:
         """The answer's JSON; DemoFailed with the error's sentence otherwise."""
-        return self._read(self._session.get(self._at(path), params=query, timeout=30))
+        return self._read(self._ask("GET", path, params=query))
 
     def get_bytes(self, path: str) -> bytes:
         """The answer's octets."""
-        response = self._session.get(self._at(path), timeout=30)
+        response = self._ask("GET", path)
         if not response.ok:
             self._read(response)
         return response.content
 
     def post(self, path: str, body: Any = None, **query: Any) -> Any:
         """POST JSON."""
-        return self._read(self._session.post(self._at(path), json=body, params=query, timeout=60))
+        return self._read(self._ask("POST", path, json=body, params=query))
 
     def patch(self, path: str, body: Any) -> Any:
         """PATCH JSON."""
-        return self._read(self._session.patch(self._at(path), json=body, timeout=30))
+        return self._read(self._ask("PATCH", path, json=body))
 
     def upload(self, path: str, name: str, content: bytes) -> Any:
         """POST a file as multipart form data."""
-        return self._read(
-            self._session.post(self._at(path), files={"file": (name, content)}, timeout=60)
-        )
+        return self._read(self._ask("POST", path, files={"file": (name, content)}))
 
     def watch(self, path: str, look: Callable[[Any], bool], **query: Any) -> Any:
         """Ask again and again until `look` says that it is over; DemoFailed after 2 minutes."""
@@ -60,8 +58,14 @@ class Client:
             time.sleep(_BETWEEN_LOOKS)
         raise DemoFailed(f"{path} did not come to an end within {_PATIENCE:.0f} seconds.")
 
-    def _at(self, path: str) -> str:
-        return f"{self.address}/api/{path}"
+    def _ask(self, method: str, path: str, **more: Any) -> requests.Response:
+        """Send a request; where the server says that it was one too many, wait as it says."""
+        while True:
+            address = f"{self.address}/api/{path}"
+            response = self._session.request(method, address, timeout=60, **more)
+            if response.status_code != requests.codes.too_many_requests:
+                return response
+            time.sleep(float(response.headers["Retry-After"]))
 
     def _read(self, response: requests.Response) -> Any:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from itertools import islice, product
+from typing import NamedTuple
 
 _FIRST = [
     "Ada",
@@ -45,13 +46,30 @@ _CITIES = ["Lisbon", "Kyoto", "Tromsø", "Kraków", "Lyon", "Nairobi", "Montréa
 _PLAIN = str.maketrans("éÉåüłŁøáó", "eEaulLoao")
 
 
-def contacts_csv(count: int) -> bytes:
-    """A CSV of `count` people: email, first_name, last_name, company, city."""
-    text = io.StringIO()
-    rows = csv.writer(text)
-    rows.writerow(["email", "first_name", "last_name", "company", "city"])
+class Guest(NamedTuple):
+    """One line of the CSV."""
+
+    email: str
+    first_name: str
+    last_name: str
+    company: str
+    city: str
+
+
+def invite(count: int) -> list[Guest]:
+    """The first `count` people, at most 200."""
+    guests = []
     for number, (last, first) in enumerate(islice(product(_LAST, _FIRST), count)):
         address = f"{first}.{last}@example.com".translate(_PLAIN).lower()
         company, city = _COMPANIES[number % len(_COMPANIES)], _CITIES[number % len(_CITIES)]
-        rows.writerow([address, first, last, company, city])
+        guests.append(Guest(address, first, last, company, city))
+    return guests
+
+
+def as_csv(guests: list[Guest]) -> bytes:
+    """A CSV with a heading: email, first_name, last_name, company, city."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(Guest._fields)
+    rows.writerows(guests)
     return text.getvalue().encode()

@@ -27,8 +27,9 @@ READY_WITHIN = 60.0
 
 class Command(BaseCommand):
     help = (
-        "Sets everything up on SQLite, starts all services and a sandbox mail server, does the "
-        "main job in front of you, and goes on serving. Nothing leaves this machine."
+        "Sets everything up in var/demo on SQLite (or where MAILHUB_DATA_DIR and DATABASE_URL "
+        "say), starts all services and a sandbox mail server, does the main job in front of you, "
+        "and goes on serving."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
