@@ -200,14 +200,12 @@ class ImapStore(ImapCommands):
     def outlines(self, uids: Sequence[int]) -> list[Outline]:
         found: list[Outline] = []
         for some in command_sets(uids):
-            asked = set(expand_set(some))
-            items, failure = self._ask(some, OUTLINE_ITEMS)
-            found += outlines_of(_unless_cut_off(items, failure), asked)
+            asked = expand_set(some)
+            found += outlines_of(self._outlined(asked, by_place=False), set(asked))
         return found
 
     def outlines_at(self, first: int, last: int) -> list[Outline]:
-        items, failure = self._ask(f"{first}:{last}", OUTLINE_ITEMS, by_place=True)
-        return outlines_of(_unless_cut_off(items, failure))
+        return outlines_of(self._outlined(list(range(first, last + 1)), by_place=True))
 
     def read(
         self, outlines: Sequence[Outline], *, with_attachments: bool = False
@@ -296,6 +294,23 @@ class ImapStore(ImapCommands):
             failure = error
         return self._fetched(client), failure
 
+    def _outlined(self, numbers: list[int], *, by_place: bool) -> list[FetchedItems]:
+        """Raises CommandRefused where the server tells of none of them."""
+        items, failure = self._ask(compress_set(numbers), OUTLINE_ITEMS, by_place=by_place)
+        if failure is None:
+            return items
+        if not isinstance(failure, CommandRefused):
+            raise failure
+        # One message that the server cannot read must not cost the others of its page.
+        for number in numbers if len(numbers) > 1 else []:
+            more, refusal = self._ask(str(number), OUTLINE_ITEMS, by_place=by_place)
+            if refusal is not None and not isinstance(refusal, CommandRefused):
+                raise refusal
+            items += more
+        if not items:
+            raise failure
+        return items
+
     def _fetch_some(self, uids: list[int], wanted: str) -> Iterator[RemoteMessage]:
         items, failure = self._ask(compress_set(uids), wanted)
         messages = whole_messages(items, set(uids))
@@ -333,10 +348,3 @@ def _flags_between(
         if inside and item.flags is not None:
             found[item.uid] = RemoteFlags(item.uid, item.flags, item.modseq)
     return tuple(found[uid] for uid in sorted(found))
-
-
-def _unless_cut_off(items: list[FetchedItems], failure: MailError | None) -> list[FetchedItems]:
-    """What came before a refusal counts; what a lost connection left is half a page."""
-    if failure is not None and not isinstance(failure, CommandRefused):
-        raise failure
-    return items
