@@ -4,6 +4,7 @@
     envelopes       octets from the server → values to store (pure)
     fetching        batches of messages, around the ones that the server cannot hand over
     engine          carries out a pass against a Store and a MessageStore
+    folder_pass     its work in one folder
     message_store   the only part that touches the database
     requesting      asks for a pass, cancels one
     running         claims a pass, keeps its heartbeat, ends it

@@ -38,6 +38,11 @@ class Connection:
         self._left = MOST_RECONNECTIONS
         self._selected: FolderStatus | None = None
 
+    @property
+    def exists(self) -> int:
+        """How many messages the folder held when it was selected."""
+        return self._selected.messages if self._selected else 0
+
     def select(self, path: str) -> FolderStatus:
         """Select a folder; a new connection selects it again."""
         self._selected = self.store.select(path)
@@ -55,6 +60,7 @@ class Connection:
         log.info("connecting anew", reason=error.message)
         self.store.close()
         self.store.open()
+        self.store.track_changes()
         if self._selected is not None:
             before, now = self._selected, self.store.select(self._selected.path)
             if now.uid_validity != before.uid_validity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,10 +12,12 @@ from django.utils import timezone
 
 from mailboxes.models import Folder, FolderEntry, FolderRole
 from mailboxes.models.folder import TRIES_BEFORE_PARKING
+from mailboxes.sync.batches import in_batches
 from mailboxes.sync.plan import Checkpoint
 from mailhub.mail.stores.base import RemoteFolder
 
 LONGEST_PATH = 1000
+BATCH = 500
 _ORDER = {role: number for number, role in enumerate(FolderRole.values)}
 
 
@@ -31,6 +33,7 @@ class StoredFolder:
     checkpoint: Checkpoint
     total: int
     checked_by: UUID | None
+    is_sound: bool
 
     def is_called(self, name: str) -> bool:
         """Whether a client means it by this name: its id, its path or its role."""
@@ -50,6 +53,7 @@ class StoredFolder:
             ),
             total=row.total,
             checked_by=row.checked_by,
+            is_sound=row.failures == 0,
         )
 
 
@@ -104,6 +108,11 @@ class FolderStore:
         """The run has gone through the folder to its end."""
         self._update(folder_id, checked_by=run_id, failures=0, failure="", failed_at=None)
 
+    def finish_many(self, folder_ids: Collection[int], run_id: UUID) -> None:
+        """The same for those that the run need not open, and that never failed."""
+        for some in in_batches(sorted(folder_ids), BATCH):
+            self._rows.filter(pk__in=some).update(checked_by=run_id)
+
     def fail(self, folder_id: int, words: str, run_id: UUID) -> None:
         """The folder could not be read; the run goes on without it."""
         self._update(
@@ -114,10 +123,10 @@ class FolderStore:
             checked_by=run_id,
         )
 
-    def is_sound(self, folder_id: int) -> bool:
-        """Whether the last pass could read it, or it has long been given up."""
-        may_be_read = Q(failures=0) | Q(failures__gte=TRIES_BEFORE_PARKING)
-        return self._rows.filter(may_be_read, pk=folder_id).exists()
+    def unread_ids(self) -> set[int]:
+        """Those that the last pass could not read, and that are not given up yet."""
+        failing = self._rows.filter(failures__gt=0, failures__lt=TRIES_BEFORE_PARKING)
+        return set(failing.values_list("pk", flat=True))
 
     def unpark(self) -> None:
         """Try again those that failed too often."""

@@ -15,7 +15,7 @@ from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Count, Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from mailboxes.models import Attachment, BodyState, FolderEntry, Message, SkippedMessage
@@ -25,9 +25,10 @@ from mailboxes.signals import message_stored
 from mailboxes.sync.batches import in_batches
 from mailboxes.sync.envelopes import Body, Envelope
 from mailboxes.sync.matching import Placing, flag_values, place_envelopes
-from mailboxes.sync.plan import Flags
+from mailboxes.sync.plan import Flags, within
 
 BATCH = 100
+LOOKUP = 500
 LONGEST_FILENAME = 255
 LONGEST_TYPE = 255
 LONGEST_ID = 998
@@ -52,13 +53,31 @@ class MessageStore:
 
     def flags_between(self, folder_id: int, first: int, last: int) -> dict[int, Flags]:
         """What is stored of the folder, from one UID to another."""
-        rows = FolderEntry.objects.filter(folder_id=folder_id, uid__gte=first, uid__lte=last)
-        return {
-            uid: Flags(seen, flagged, answered, draft, tuple(keywords))
-            for uid, seen, flagged, answered, draft, keywords in rows.values_list(
-                "uid", "is_seen", "is_flagged", "is_answered", "is_draft", "keywords"
-            ).iterator(2000)
-        }
+        return _flags_by_uid(
+            FolderEntry.objects.filter(folder_id=folder_id, uid__gte=first, uid__lte=last)
+        )
+
+    def flags_of(self, folder_id: int, uids: Sequence[int]) -> dict[int, Flags]:
+        """What is stored of these messages of the folder."""
+        found: dict[int, Flags] = {}
+        for some in in_batches(uids, LOOKUP):
+            found |= _flags_by_uid(FolderEntry.objects.filter(folder_id=folder_id, uid__in=some))
+        return found
+
+    def uids_within(self, folder_id: int, ranges: Sequence[tuple[int, int]]) -> list[int]:
+        """The UIDs stored of the folder that lie in one of these ascending ranges."""
+        if not ranges:
+            return []
+        rows = FolderEntry.objects.filter(folder_id=folder_id, uid__gt=0)
+        rows = rows.filter(uid__gte=ranges[0][0], uid__lte=max(last for _, last in ranges))
+        return within(rows.order_by("uid").values_list("uid", flat=True).iterator(2000), ranges)
+
+    def count_known(self, folder_id: int) -> int:
+        """How many messages of the folder are stored, or are left alone because they failed."""
+        entries = FolderEntry.objects.filter(folder_id=folder_id, uid__gt=0)
+        alone = self.left_alone(folder_id)
+        stored = self.flags_of(folder_id, sorted(alone))
+        return entries.count() + len(alone - stored.keys())
 
     def change_flags(self, folder_id: int, changed: Mapping[int, Flags]) -> None:
         """These messages of the folder have these flags now."""
@@ -129,6 +148,19 @@ class MessageStore:
     def count_pending(self, folder_id: int) -> int:
         """How many bodies of the folder are missing."""
         return FolderEntry.objects.filter(folder_id=folder_id, lacks_body=True).count()
+
+    def count_all_pending(self) -> dict[int, int]:
+        """Folder id → how many of its bodies are missing, where any are."""
+        rows = FolderEntry.objects.filter(folder__account_id=self.account_id, lacks_body=True)
+        counted = rows.order_by().values("folder_id").annotate(total=Count("pk"))
+        return {row["folder_id"]: row["total"] for row in counted}
+
+    def all_skipped(self) -> set[int]:
+        """Ids of the folders that have messages to be tried again."""
+        rows = SkippedMessage.objects.filter(
+            folder__account_id=self.account_id, tries__lt=TRIES_BEFORE_LEAVING
+        )
+        return set(rows.values_list("folder_id", flat=True))
 
     def store_bodies(self, bodies: Sequence[tuple[int, Body]]) -> None:
         """The bodies of these messages (by id); their raw messages are in the raw store."""
@@ -222,6 +254,15 @@ class MessageStore:
                 message_ids=ids,
             )
             transaction.on_commit(send, robust=True)
+
+
+def _flags_by_uid(rows: QuerySet[FolderEntry]) -> dict[int, Flags]:
+    return {
+        uid: Flags(seen, flagged, answered, draft, tuple(keywords))
+        for uid, seen, flagged, answered, draft, keywords in rows.values_list(
+            "uid", "is_seen", "is_flagged", "is_answered", "is_draft", "keywords"
+        ).iterator(2000)
+    }
 
 
 def _write_bodies(bodies: Sequence[tuple[int, Body]]) -> None:

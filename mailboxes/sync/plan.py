@@ -3,17 +3,18 @@
 A folder's state is UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ and MESSAGES (RFC 9051 section
 7.2, RFC 7162 section 3.1.2). All four equal means that nothing happened; a server with
 CONDSTORE but without QRESYNC may leave HIGHESTMODSEQ alone when a message is expunged, so
-that MESSAGES must be compared too. A server without CONDSTORE (HIGHESTMODSEQ 0) does not
-tell of changed flags: its folders are always gone through.
+that MESSAGES must be compared too. A server with CONDSTORE says what changed since the
+checkpoint, one with QRESYNC also what vanished. One without CONDSTORE (HIGHESTMODSEQ 0)
+does not tell of changed flags: its folders are always gone through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mailhub.mail.stores.base import FolderStatus, RemoteFlags
+from mailhub.mail.stores.base import Changes, FolderStatus, RemoteFlags
 
 # UIDs are 32 bits wide (RFC 9051 section 2.3.1.1).
 LARGEST_UID = 2**32 - 1
@@ -24,6 +25,7 @@ class FolderAction(Enum):
 
     NOTHING = "nothing"
     FETCH_BODIES = "fetch bodies"
+    FOLLOW = "follow"
     COMPARE = "compare"
     REBUILD = "rebuild"
 
@@ -97,9 +99,16 @@ def choose_action(
     if stored.uid_validity and status.uid_validity != stored.uid_validity:
         return FolderAction.REBUILD
     unchanged = status.highest_modseq > 0 and Checkpoint.of(status) == stored
-    if compare_anyway or not unchanged:
+    if compare_anyway:
         return FolderAction.COMPARE
+    if not unchanged:
+        return FolderAction.FOLLOW if _tells_changes(status, stored) else FolderAction.COMPARE
     return FolderAction.FETCH_BODIES if lacks_bodies else FolderAction.NOTHING
+
+
+def _tells_changes(status: FolderStatus, stored: Checkpoint) -> bool:
+    """Whether what changed can be asked for: not of a server that went back in time."""
+    return 0 < stored.highest_modseq <= status.highest_modseq and stored.uid_next <= status.uid_next
 
 
 def ranges_newest_first(uids: Sequence[int], size: int) -> Iterator[UidRange]:
@@ -112,6 +121,44 @@ def ranges_newest_first(uids: Sequence[int], size: int) -> Iterator[UidRange]:
         last = first - 1
     if not uids:
         yield UidRange(1, LARGEST_UID, ())
+
+
+def within(uids: Iterable[int], ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """Those of these ascending UIDs that lie in one of the ranges, ascending by their ends."""
+    found: list[int] = []
+    waiting = iter(ranges)
+    current = next(waiting, None)
+    highest = 0
+    for uid in uids:
+        while current is not None and current[0] <= uid:
+            highest = max(highest, current[1])
+            current = next(waiting, None)
+        if uid <= highest:
+            found.append(uid)
+    return found
+
+
+def follow(changes: Changes, stored: Mapping[int, Flags], vanished: Sequence[int]) -> Differences:
+    """What the server says has changed; of it what is stored, and what is and has vanished.
+
+    A UID is never given twice: one that is said to be changed and gone is gone.
+    """
+    gone = set(vanished)
+    told = {row.uid: Flags.read(row.flags) for row in changes.flags if row.uid not in gone}
+    return Differences(
+        new=tuple(sorted(told.keys() - stored.keys(), reverse=True)),
+        changed={uid: now for uid, now in told.items() if uid in stored and stored[uid] != now},
+        vanished=tuple(sorted(gone)),
+    )
+
+
+def compare_uids(stretch: UidRange, stored: Collection[int]) -> Differences:
+    """One stretch by its UIDs alone, where the flags are known to be right."""
+    present, known = set(stretch.uids), set(stored)
+    return Differences(
+        new=tuple(sorted(present - known, reverse=True)),
+        vanished=tuple(sorted(known - present)),
+    )
 
 
 def compare(

@@ -27,6 +27,11 @@ from tests.mailboxes.conftest import PASSWORD, Mailbox, raw_message
 from tests.people import People
 
 NO_CONDSTORE = frozenset({"IMAP4REV1", "UIDPLUS"})
+CONDSTORE = NO_CONDSTORE | {"CONDSTORE"}
+QRESYNC = CONDSTORE | {"QRESYNC", "LIST-STATUS"}
+SERVERS = pytest.mark.parametrize(
+    "capabilities", [QRESYNC, CONDSTORE, NO_CONDSTORE], ids=["qresync", "condstore", "poor"]
+)
 
 
 def test_stores_headers_text_attachments_and_the_raw_message(mailbox: Mailbox) -> None:
@@ -73,12 +78,9 @@ def test_nothing_is_selected_where_nothing_happened(mailbox: Mailbox) -> None:
     assert progress.folders_done == progress.folders_total == 6
 
 
-@pytest.mark.parametrize("capabilities", [None, NO_CONDSTORE], ids=["condstore", "poor"])
-def test_notices_what_another_program_did(
-    mailbox: Mailbox, capabilities: frozenset[str] | None
-) -> None:
-    if capabilities is not None:
-        mailbox.server.capabilities = capabilities
+@SERVERS
+def test_notices_what_another_program_did(mailbox: Mailbox, capabilities: frozenset[str]) -> None:
+    mailbox.server.capabilities = capabilities
     first, second, third = (mailbox.remote.deliver(raw_message(name)) for name in "abc")
     mailbox.sync()
     mailbox.inbox.set_flags(first, ["\\Seen", "\\Flagged"])
@@ -561,7 +563,7 @@ def test_killed_before_any_command_the_next_pass_completes_it(mailbox: Mailbox) 
     assert sorted(content for content in kept if content) == sorted(raw)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_another_program_does_the_copy_becomes_the_truth(
     people: People, data: st.DataObject
@@ -569,12 +571,17 @@ def test_whatever_another_program_does_the_copy_becomes_the_truth(
     """Deliveries, flags, moves, deletions, renumberings, between and in the middle of passes."""
     with transaction.atomic():
         mailbox = Mailbox(people.connect_account(people.member, password=PASSWORD))
+        servers = st.sampled_from([QRESYNC, CONDSTORE, NO_CONDSTORE])
+        mailbox.server.capabilities = data.draw(servers, "the server")
+        at_once = data.draw(st.sampled_from([0, 1000]), "followed at once")
         meddler = Meddler(mailbox, data)
         for _ in range(data.draw(st.integers(1, 4), "passes")):
             meddler.act()
             when = data.draw(st.integers(1, 25), "in the middle")
-            mailbox.sync(store=Interfering(mailbox, {"any": when}, meddler.act))
-        mailbox.sync()
+            mailbox.sync(
+                store=Interfering(mailbox, {"any": when}, meddler.act), followed_at_once=at_once
+            )
+        mailbox.sync(followed_at_once=at_once)
         assert mailbox.copy() == mailbox.truth()
         assert not FolderEntry.objects.filter(lacks_body=True).exists()
         for subject, ids in meddler.ids_seen().items():
