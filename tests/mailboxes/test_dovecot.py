@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import pytest
 from django.utils import timezone
@@ -14,18 +15,25 @@ from mailboxes.models import Folder, FolderEntry, Message
 from mailboxes.raw_store import RawStore
 from mailboxes.sync.control import Control, Progress
 from mailboxes.sync.engine import Order, Pass
+from mailhub.mail.server import Encryption
 from mailhub.mail.stores.base import RemoteMessage, Store
 from mailhub.mail.stores.imap import ImapStore
 from tests.mailboxes.conftest import raw_message
 from tests.people import People
 from tests.servers.dovecot import DovecotUser
+from tests.servers.relay import Relay
+
+KINDS = {
+    "qresync": "dovecot_user",
+    "condstore": "condstore_dovecot_user",
+    "poor": "plain_dovecot_user",
+}
 
 
-@pytest.fixture(params=["rich", "poor"])
+@pytest.fixture(params=KINDS)
 def user(request: pytest.FixtureRequest) -> DovecotUser:
     """A user on each kind of server."""
-    name = "dovecot_user" if request.param == "rich" else "plain_dovecot_user"
-    found: DovecotUser = request.getfixturevalue(name)
+    found: DovecotUser = request.getfixturevalue(KINDS[request.param])
     return found
 
 
@@ -109,19 +117,78 @@ def ImapStoreCapabilities(user: DovecotUser) -> frozenset[str]:  # noqa: N802
         return store.capabilities
 
 
-def test_a_pass_without_changes_selects_nothing_on_a_rich_server(
-    people: People, dovecot_user: DovecotUser
+@dataclass(frozen=True)
+class Spoken:
+    """What a pass said to the server, without the login, and how many octets it was told."""
+
+    commands: list[str]
+    octets: int
+
+    def count(self, word: str) -> int:
+        """Commands that begin with it."""
+        return sum(command.startswith(word) for command in self.commands)
+
+
+def overheard(account: EmailAccount, user: DovecotUser) -> Spoken:
+    """A pass, listened to."""
+    with Relay(user.server.port) as relay:
+        settings = user.settings(Encryption.NONE, port=relay.port)
+        sync(account, ImapStore(settings))
+        said = [
+            command
+            for command in relay.commands
+            if command and not command.startswith(("CAPABILITY", "AUTHENTICATE", "LOGOUT"))
+        ]
+        return Spoken(said, relay.answered)
+
+
+def test_a_pass_without_changes_is_a_few_octets(account: EmailAccount, user: DovecotUser) -> None:
+    for number in range(30):
+        user.deliver(raw_message(f"m{number}"))
+    sync(account, ImapStore(user.settings()))
+    spoken = overheard(account, user)
+    capabilities = ImapStoreCapabilities(user)
+    if "CONDSTORE" in capabilities:
+        assert spoken.count("EXAMINE") + spoken.count("SELECT") + spoken.count("UID") == 0
+    if "LIST-STATUS" in capabilities:
+        assert (spoken.count("LIST"), spoken.count("STATUS")) == (1, 0)
+        assert spoken.count("ENABLE QRESYNC") == 1
+        assert len(spoken.commands) <= 3, "ENABLE, LIST, and what is left of the login"
+        assert spoken.octets < 4000
+
+
+def test_one_changed_flag_does_not_sweep_the_folder(
+    account: EmailAccount, user: DovecotUser
 ) -> None:
-    account = people.connect_account(people.member)
-    dovecot_user.deliver(raw_message())
-    sync(account, ImapStore(dovecot_user.settings()))
+    for number in range(150):
+        user.deliver(raw_message(f"m{number}"))
+    sync(account, ImapStore(user.settings()))
+    with ImapStore(user.settings()) as other:
+        other.select("INBOX", read_only=False)
+        other.store_flags([7], add=["\\Flagged"])
+    spoken = overheard(account, user)
+    assert copy(account) == truth(user)
+    if "CONDSTORE" in ImapStoreCapabilities(user):
+        assert spoken.count("EXAMINE") == 1
+        assert (
+            spoken.count("UID") == spoken.count("UID FETCH 1:4294967295 (UID FLAGS) (CHANGED") == 1
+        )
+        assert spoken.octets < 6000, "150 messages and their flags take more"
 
-    class Refusing(ImapStore):
-        def select(self, path: str, *, read_only: bool = True) -> None:  # type: ignore[override]
-            raise AssertionError(f"{path} was selected")
 
-    progress = sync(account, Refusing(dovecot_user.settings()))
-    assert progress.folders_done == progress.folders_total
+def test_what_vanished_is_told_only_by_qresync(account: EmailAccount, user: DovecotUser) -> None:
+    for number in range(20):
+        user.deliver(raw_message(f"m{number}"))
+    sync(account, ImapStore(user.settings()))
+    with ImapStore(user.settings()) as other:
+        other.select("INBOX", read_only=False)
+        other.expunge([3, 4, 5, 11])
+    spoken = overheard(account, user)
+    assert copy(account) == truth(user)
+    capabilities = ImapStoreCapabilities(user)
+    if "CONDSTORE" in capabilities:
+        assert spoken.count("UID SEARCH ALL") == (0 if "QRESYNC" in capabilities else 1)
+        assert spoken.count("UID FETCH") == 1
 
 
 def test_a_second_client_in_the_middle_of_a_pass(account: EmailAccount, user: DovecotUser) -> None:
