@@ -125,14 +125,18 @@ class EmailAccountSerializer(
         if self.instance is not None:
             for field in EmailAccount._meta.concrete_fields:
                 setattr(whole, field.attname, getattr(self.instance, field.attname))
-        if self.instance is None or {"protocol", "encryption"} & attrs.keys():
-            protocol = Protocol(attrs.get("protocol", whole.protocol))
-            encryption = Encryption(attrs.get("encryption", whole.encryption))
-            attrs.setdefault("port", DEFAULT_PORTS[protocol, encryption])
-        if self.instance is None:
+        else:
             attrs.setdefault("username", attrs["email_address"])
+        usual, usual_smtp = _usual_ports(whole)
+        followed = self.instance is None or whole.port == usual
+        followed_smtp = usual_smtp is not None and whole.smtp_port == usual_smtp
         for name, value in attrs.items():
             setattr(whole, name, value)
+        usual, usual_smtp = _usual_ports(whole)
+        if followed:
+            whole.port = attrs.setdefault("port", usual)
+        if followed_smtp and usual_smtp is not None:
+            whole.smtp_port = attrs.setdefault("smtp_port", usual_smtp)
         if whole.smtp_hostname and not whole.smtp_encryption:
             attrs["smtp_encryption"] = AccountEncryption(smtp_encryption("", whole.smtp_port).value)
         if whole.smtp_hostname and not whole.smtp_port:
@@ -171,6 +175,17 @@ class EmailAccountSerializer(
             if instance.credential_id != previous.pk:
                 previous.drop_if_unused()
         return instance
+
+
+def _usual_ports(account: EmailAccount) -> tuple[int, int | None]:
+    """The ports that go with the account's protocol and encryption; no SMTP port where none is.
+
+    A port that is the usual one follows a change of these; any other was chosen, and stays.
+    """
+    usual = DEFAULT_PORTS[Protocol(account.protocol), Encryption(account.encryption)]
+    if not account.smtp_encryption:
+        return usual, None
+    return usual, DEFAULT_PORTS[Protocol.SMTP, Encryption(account.smtp_encryption)]
 
 
 def _credential_for(account: EmailAccount, kind: CredentialKind, secret: Any) -> Credential:

@@ -98,6 +98,66 @@ def test_outgoing_server_is_completed(
     assert settings.login == PasswordLogin("user@company.example", "correct horse")
 
 
+@pytest.mark.parametrize(
+    ("stored", "change", "port"),
+    [
+        ({"port": 10993}, {"encryption": "tls"}, 10993),
+        ({"port": 10993}, {"protocol": "imap", "encryption": "starttls"}, 10993),
+        ({"port": 10993}, {"protocol": "pop3", "port": 995}, 995),
+        ({}, {"encryption": "tls"}, 993),
+        ({}, {"encryption": "starttls"}, 143),
+        ({}, {"protocol": "pop3"}, 995),
+        ({}, {"encryption": "starttls", "port": 993}, 993),
+    ],
+)
+def test_usual_port_follows_a_change_and_a_chosen_one_stays(
+    people: People, stored: dict[str, Any], change: dict[str, Any], port: int
+) -> None:
+    url = f"/api/accounts/{create(people.member, **stored)['id']}"
+    assert people.member.api.patch(url, change).json()["port"] == port
+    assert people.member.api.get(url).json()["port"] == port
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["accountName", "emailAddress", "hostname", "username", "smtpHostname", "smtpUsername"],
+)
+def test_line_break_at_the_end_is_refused_and_not_trimmed(people: People, field: str) -> None:
+    whole = {**WORK, "smtpHostname": "127.0.0.1", "smtpUsername": "me"}
+    for url in ("/api/accounts", "/api/accounts/verify"):
+        answer = people.member.api.post(url, {**whole, field: f"{whole[field]}\r\n"})
+        assert answer.status_code == 400
+        assert list(answer.json()["details"]["fields"]) == [field]
+    assert not EmailAccount.objects.exists()
+
+
+def test_whole_account_put_without_a_port_keeps_the_chosen_one(people: People) -> None:
+    url = f"/api/accounts/{create(people.member, port=10993)['id']}"
+    whole = {name: value for name, value in WORK.items() if name != "port"}
+    assert people.member.api.put(url, whole).json()["port"] == 10993
+    assert people.member.api.put(url, {**whole, "port": 993}).json()["port"] == 993
+    assert people.member.api.put(url, {**whole, "encryption": "starttls"}).json()["port"] == 143
+
+
+@pytest.mark.parametrize(
+    ("stored", "change", "port"),
+    [
+        ({"smtpPort": 2525, "smtpEncryption": "starttls"}, {"smtpEncryption": "starttls"}, 2525),
+        ({"smtpPort": 2525, "smtpEncryption": "starttls"}, {"smtpEncryption": "tls"}, 2525),
+        ({"smtpEncryption": "starttls"}, {"smtpEncryption": "tls"}, 465),
+        ({"smtpEncryption": "tls"}, {"smtpEncryption": "tls", "hostname": "127.0.0.2"}, 465),
+        ({"smtpEncryption": "tls"}, {"smtpEncryption": "starttls", "smtpPort": 26}, 26),
+        ({"smtpEncryption": "tls"}, {"smtpPort": None}, 465),
+    ],
+)
+def test_usual_smtp_port_follows_a_change_and_a_chosen_one_stays(
+    people: People, stored: dict[str, Any], change: dict[str, Any], port: int
+) -> None:
+    account = create(people.member, smtpHostname="127.0.0.1", **stored)
+    answer = people.member.api.patch(f"/api/accounts/{account['id']}", change).json()
+    assert answer["smtpPort"] == port
+
+
 def test_credential_by_id_survives_its_account(people: People) -> None:
     api = people.member.api
     credential = api.post("/api/credentials", {"name": "work", "password": "x"}).json()
