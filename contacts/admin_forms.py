@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 
 from contacts.addresses import InvalidAddress, normalise_email
 from contacts.attributes import InvalidAttributes, check_attributes
-from contacts.contact_rows import BadRow, check_name
+from contacts.contact_rows import BadName, check_name
 from contacts.models import Contact, Suppression
 
 
@@ -39,9 +39,9 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
 
     def _clean_name(self, name: str) -> str:
         try:
-            return check_name(name, self.cleaned_data[name])
-        except BadRow as error:
-            raise ValidationError(str(error)) from None
+            return check_name(self.cleaned_data[name])
+        except BadName as error:
+            raise ValidationError(f"This {error}") from None
 
     def clean_attributes(self) -> dict[str, Any]:
         try:

@@ -21,6 +21,10 @@ class BadRow(ValueError):
     """The message says why, in a person's words."""
 
 
+class BadName(ValueError):
+    """The message says why, in words that follow the name's own: `is longer than …`."""
+
+
 @dataclass(slots=True)
 class ContactRow:
     """What a row says. Blank values are left out: they change nothing that is stored."""
@@ -30,16 +34,16 @@ class ContactRow:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-def check_name(field_name: str, text: str) -> str:
-    """A name as it may be stored. Raises BadRow.
+def check_name(text: str) -> str:
+    """A name as it may be stored. Raises BadName.
 
     A line break in a name would end a mail header early (header injection), so it is
     refused rather than guessed at.
     """
     if not text.isprintable() and _CONTROL.search(text):
-        raise BadRow(f"{field_name} holds a line break or another control character.")
+        raise BadName("holds a line break or another control character.")
     if len(text) > LONGEST_NAME:
-        raise BadRow(f"{field_name} is longer than {LONGEST_NAME} characters.")
+        raise BadName(f"is longer than {LONGEST_NAME} characters.")
     return text.replace("\t", " ")
 
 
@@ -84,7 +88,10 @@ def _setter(target: str) -> Callable[[ContactRow, str, str], None]:
 
 
 def _set_name(row: ContactRow, name: str, value: str) -> None:
-    row.fields[name] = check_name(name, value)
+    try:
+        row.fields[name] = check_name(value)
+    except BadName as error:
+        raise BadRow(f"{name} {error}") from None
 
 
 def _set_status(row: ContactRow, name: str, value: str) -> None:

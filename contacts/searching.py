@@ -7,6 +7,8 @@ from contacts.models import Contact, ContactStatus
 from contacts.models.contact import ContactQuerySet
 from mailhub.errors import InvalidInput
 
+LONGEST_SEARCH = 200
+
 
 def search_contacts(caller: Caller, text: str = "", status: str = "") -> ContactQuerySet:
     """The caller's contacts, narrowed by each word of `text` and by status where given.

@@ -17,12 +17,11 @@ from contacts.columns import FIELDS, attribute_key, map_columns
 from contacts.csv_export import export_row_errors
 from contacts.csv_import import read_heading, start_import
 from contacts.models import Contact, ContactStatus, ImportJob, ImportRowError
-from contacts.searching import search_contacts
+from contacts.searching import LONGEST_SEARCH, search_contacts
 from mailhub.api.pagination import page_after, write_cursor
 from mailhub.errors import InvalidInput
 
 CONTACTS_A_PAGE = 50
-LONGEST_SEARCH = 200
 IMPORTS_SHOWN = 10
 BAD_ROWS_SHOWN = 50
 SAMPLE_ROWS = 5

@@ -18,16 +18,20 @@ from contacts.addresses import InvalidAddress, normalise_email
 from contacts.api.answers import CsvMixin, as_csv_file
 from contacts.attributes import InvalidAttributes, check_attributes, merge_attributes
 from contacts.columns import NAMES
-from contacts.contact_rows import BadRow, check_name
+from contacts.contact_rows import BadName, check_name
 from contacts.csv_export import export_contacts
 from contacts.models import Contact, ContactStatus
 from contacts.models.contact import ContactQuerySet
-from contacts.searching import search_contacts
+from contacts.searching import LONGEST_SEARCH, search_contacts
 from mailhub.api.strict import StrictMixin
 from mailhub.errors import Conflict, InvalidInput, NotFound
 
 _NARROWING = [
-    OpenApiParameter("q", str, description="Beginnings of address, first or last name."),
+    OpenApiParameter(
+        "q",
+        {"type": "string", "maxLength": LONGEST_SEARCH},
+        description="Beginnings of address, first or last name.",
+    ),
     OpenApiParameter("status", str, enum=ContactStatus.values),
 ]
 
@@ -88,9 +92,9 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
         problems = {}
         for name in NAMES:
             try:
-                attrs.update({name: check_name(name, attrs[name])} if name in attrs else {})
-            except BadRow as error:
-                problems[name] = [str(error)]
+                attrs.update({name: check_name(attrs[name])} if name in attrs else {})
+            except BadName as error:
+                problems[name] = [f"This {error}"]
         if problems:
             raise serializers.ValidationError(problems)
         return attrs
@@ -143,7 +147,10 @@ class ContactViewSet(CsvMixin, TenantViewSet[Contact]):
 
     def _searched(self) -> ContactQuerySet:
         query = self.request.query_params
-        return search_contacts(self.caller, query.get("q", ""), query.get("status", ""))
+        text = query.get("q", "")
+        if len(text) > LONGEST_SEARCH:
+            raise InvalidInput.field("q", f"Give at most {LONGEST_SEARCH} characters.")
+        return search_contacts(self.caller, text, query.get("status", ""))
 
     def get_object(self) -> Contact:
         contact = self._find(self.kwargs["email"])

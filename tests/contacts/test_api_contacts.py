@@ -114,6 +114,38 @@ def test_bad_input_is_refused_by_field(people: People, given: dict[str, Any], fi
     assert not Contact.objects.exists()
 
 
+@pytest.mark.parametrize("ending", ["\r\n", "\n", "\r", "\n \t"])
+@pytest.mark.parametrize("field", ["email", "first_name", "last_name", "company"])
+def test_a_line_break_at_either_end_is_refused_and_not_trimmed(
+    people: People, field: str, ending: str
+) -> None:
+    api = people.member.api
+    api.post("/api/contacts", ANN)
+    for text in (f"{ANN[field]}{ending}", f"{ending}{ANN[field]}"):
+        answers = [
+            api.post("/api/contacts?upsert=true", {**ANN, field: text}),
+            api.patch("/api/contacts/ann@example.com", {field: text}),
+        ]
+        for answer in answers:
+            assert fields_of(answer).keys() == {field}
+            told = answer.json()["message"]
+            assert told == f"{field}: This holds a line break or a NUL character."
+    spaced = api.post("/api/contacts", {"email": "  bob@example.com ", "first_name": " Bob "})
+    assert spaced.status_code == 201
+    assert (spaced.json()["email"], spaced.json()["first_name"]) == ("bob@example.com", "Bob")
+
+
+def test_a_name_that_is_refused_is_named_once(people: People) -> None:
+    told = {
+        people.member.api.post("/api/contacts", {**ANN, "company": company}).json()["message"]
+        for company in ("A\u2028B", "x" * 201)
+    }
+    assert told == {
+        "company: This holds a line break or another control character.",
+        "company: Ensure this field has no more than 200 characters.",
+    }
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -210,6 +242,15 @@ def test_search_takes_beginnings_of_address_and_names(people: People) -> None:
         for contact in api.get("/api/contacts?status=unsubscribed").json()["contacts"]
     } == {"50%_off@example.com"}
     assert fields_of(api.get("/api/contacts?status=asleep")).keys() == {"status"}
+
+
+@pytest.mark.parametrize("path", ["/api/contacts", "/api/contacts/export"])
+def test_search_takes_no_book(people: People, path: str) -> None:
+    api = people.member.api
+    api.post("/api/contacts", ANN)
+    for query in ("x" * 201, "word " * 5_000):
+        assert fields_of(api.get(path, {"q": query})).keys() == {"q"}
+    assert api.get(path, {"q": "a " * 100}).status_code == 200
 
 
 def test_odd_addresses_have_their_own_place(people: People) -> None:
