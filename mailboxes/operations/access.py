@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
@@ -28,6 +28,10 @@ class _Opening(Protocol):
 
 
 Way = TypeVar("Way", bound=_Opening)
+
+# A server may be its user's own: it must not fill our memory. An honest one needs room for
+# what is answered at most, and for what it says besides.
+_ANSWERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ class ServerAccess:
         login: PasswordLogin | OAuth2Login = PasswordLogin(given.username, given.password)
         if given.grant is not None:
             login = OAuth2Login(given.username, self._access_token)
-        return server_settings(protocol, given.host, given.port, given.encryption, login)
+        found = server_settings(protocol, given.host, given.port, given.encryption, login)
+        return replace(found, answer_limit=_ANSWERS * settings.MAILHUB_JSON_BODY_LIMIT)
 
     def _opened(self, way: Way) -> Way:
         try:

@@ -73,7 +73,8 @@ class ServerSettings:
 
     `timeout` is in seconds and bounds each wait for the server, not the whole exchange.
     `guard` decides which addresses the host may resolve to. `ca_file` names a PEM file of
-    authorities to trust in place of the system's.
+    authorities to trust in place of the system's. An IMAP server that sends more than
+    `answer_limit` octets over one connection is left; 0 is no limit.
     """
 
     protocol: Protocol
@@ -84,6 +85,7 @@ class ServerSettings:
     timeout: float = 30.0
     guard: HostGuard = field(default_factory=HostGuard)
     ca_file: str | None = None
+    answer_limit: int = 0
 
     @property
     def address(self) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from rest_framework import serializers
 
@@ -75,7 +76,7 @@ MAIL_OPTIONS = fields(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(MAIL_OPTIONS)
 def test_any_mail_options_are_refused_or_make_a_message(options: dict[str, Any]) -> None:
     asked = SendEmailSerializer(data={"smtpCredentials": CREDENTIALS, "mailOptions": options})
@@ -91,7 +92,7 @@ def test_any_mail_options_are_refused_or_make_a_message(options: dict[str, Any])
         json.dumps(getattr(error, "detail", str(error)))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(max_examples=150, deadline=None)
 @given(
     st.sampled_from([RetrieveEmailsSerializer, MoveToTrashSerializer, EmptyTrashSerializer]),
     fields("path", "page", "pageSize", "search", "includeAttachments", "uid", "all"),
@@ -151,6 +152,17 @@ def test_a_message_that_the_server_cannot_read_costs_no_other(people: People) ->
         server.answers |= {"FETCH 1 ": refused, "FETCH 3 ": refused}
         response = call(people.member.api, "retrieve-emails", body)
         assert (response.status_code, response.json()["error"]) == (502, "command_refused")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("said", [b"* OK " + b"x" * 1000 + b"\r\n", b"* 1 FETCH ({9000}\r\n"])
+def test_a_server_that_says_too_much_is_left(people: People, settings: Any, said: bytes) -> None:
+    settings.MAILHUB_JSON_BODY_LIMIT = 2_000
+    with ScriptedImapServer({"FETCH": said * 9 + b"<tag> OK\r\n"}) as server:
+        credentials = by_password("127.0.0.1", server.port, "ada", "secret")
+        body = {"smtpCredentials": credentials | {"allowPlaintext": True}}
+        response = call(people.member.api, "retrieve-emails", body)
+    assert (response.status_code, response.json()["error"]) == (502, "protocol_violation")
 
 
 @pytest.fixture

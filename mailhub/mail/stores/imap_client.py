@@ -55,6 +55,7 @@ class GuardedClient(imaplib.IMAP4):
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
+        self._received = 0
         super().__init__(settings.host, settings.port, settings.timeout)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
@@ -80,12 +81,14 @@ class GuardedClient(imaplib.IMAP4):
         line: bytes = self.file.readline(MAXIMUM_LINE_OCTETS + 1)  # type: ignore[assignment]
         if len(line) > MAXIMUM_LINE_OCTETS:
             raise self.error(f"got more than {MAXIMUM_LINE_OCTETS} octets in a line")
+        self._count(len(line))
         return line[:-2] + b" \r\n" if _BARE_RESULT.fullmatch(line) else line
 
     def read(self, size: int) -> bytes:
         """A literal, whole or not at all, in pieces so that a false size costs nothing."""
         if size > MAXIMUM_LITERAL_OCTETS:
             raise self.abort(f"unexpected literal of {size} octets")
+        self._count(size)
         pieces: list[bytes] = []
         while size > 0:
             piece = super().read(min(size, _READ_OCTETS))
@@ -94,6 +97,11 @@ class GuardedClient(imaplib.IMAP4):
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
+
+    def _count(self, octets: int) -> None:
+        self._received += octets
+        if 0 < self._settings.answer_limit < self._received:
+            raise self.abort("unexpected amount of octets")
 
 
 class GuardedMailBox(BaseMailBox):
