@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from mailboxes.message_list import MessageFilter, Position
+from mailboxes.search.query import LONGEST_QUERY, read_query
 from mailhub.api.naming import CamelCaseMixin, MillisecondsField
 from mailhub.api.pagination import read_cursor
 from mailhub.api.strict import StrictMixin
@@ -83,6 +84,16 @@ class MessageQuery(AccountQuery):
     """See `MessageFilter`."""
 
     folder_id = serializers.IntegerField(required=False, min_value=1, max_value=_LARGEST_ID)
+    q = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=LONGEST_QUERY,
+        help_text=(
+            'Words, "phrases", beginnings (invo*) and -exclusions over subject, people and text; '
+            "from:, to:, subject:, in:, has:attachment, is:unread, is:read, is:flagged, "
+            "before:, after: and since: (2026-11-21)."
+        ),
+    )
     to = serializers.CharField(required=False, max_length=_LONGEST_WORDS, source="recipient")
     subject = serializers.CharField(required=False, max_length=_LONGEST_WORDS)
     since = QueryTimeField(required=False)
@@ -97,17 +108,17 @@ class MessageQuery(AccountQuery):
         return {**super().get_fields(), "from": sender}
 
     def to_internal_value(self, data: Any) -> Any:
-        for name in ("q", "threadId"):
-            if name in data:
-                raise serializers.ValidationError(
-                    {name: ["Not offered here: use from, to, subject, since and before."]}
-                )
+        if "threadId" in data:
+            raise serializers.ValidationError(
+                {"threadId": ["Not offered here: use from, to, subject, since and before."]}
+            )
         return super().to_internal_value(data)
 
 
 def message_filter(values: dict[str, Any]) -> MessageFilter:
     """From the values of a `MessageQuery`."""
-    return MessageFilter(**{name: value for name, value in values.items() if name != "account_id"})
+    given = {name: value for name, value in values.items() if name not in ("account_id", "q")}
+    return MessageFilter(**given, query=read_query(values.get("q", "")))
 
 
 def read_position(cursor: str | None) -> Position | None:

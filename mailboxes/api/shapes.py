@@ -53,9 +53,17 @@ class FolderSerializer(CamelCaseMixin, serializers.ModelSerializer[Folder]):
         return folder.path.rpartition(folder.delimiter)[2] if folder.delimiter else folder.path
 
 
+class HighlightsSerializer(serializers.Serializer[Any]):
+    """Where the words of a search are: `[first, end]` in characters (Unicode code points)."""
+
+    subject = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
+    snippet = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
+
+
 class MessageSerializer(CamelCaseMixin, serializers.Serializer[Message]):
     """A message in a list. `isRead`: it is read in each of its folders; the other flags: in any.
 
+    Where it was searched for, `snippet` is the part of its text that matches, as plain text.
     `threadId` is null for a message that belongs to no conversation.
     """
 
@@ -73,6 +81,7 @@ class MessageSerializer(CamelCaseMixin, serializers.Serializer[Message]):
     date = MillisecondsField(allow_null=True)
     received_at = MillisecondsField()
     snippet = serializers.CharField()
+    highlights = HighlightsSerializer()
     size = serializers.IntegerField()
     is_read = serializers.BooleanField()
     is_flagged = serializers.BooleanField()
@@ -102,7 +111,8 @@ class MessageSerializer(CamelCaseMixin, serializers.Serializer[Message]):
             "replyTo": message.reply_to,
             "date": _milliseconds(message.date),
             "receivedAt": _milliseconds(message.received_at),
-            "snippet": message.snippet,
+            "snippet": message.found.snippet.text if message.found else message.snippet,
+            "highlights": _highlights(message),
             "size": message.size,
             "isRead": all(entry.is_seen for entry in entries),
             "isFlagged": any(entry.is_flagged for entry in entries),
@@ -240,6 +250,14 @@ class SyncStatusSerializer(CamelCaseMixin, serializers.ModelSerializer[SyncRun])
     def get_error_code(self, run: SyncRun) -> str | None:
         """Null where nothing failed."""
         return run.error_code or None
+
+
+def _highlights(message: Message) -> dict[str, list[list[int]]]:
+    found = message.found
+    return {
+        "subject": [list(some) for some in found.subject.ranges] if found else [],
+        "snippet": [list(some) for some in found.snippet.ranges] if found else [],
+    }
 
 
 def _milliseconds(moment: datetime | None) -> int | None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from django.db import models
 
 from accounts.models import EmailAccount
 from mailboxes.scope import MailQuerySet
+from mailboxes.search.excerpts import Found
+from mailboxes.search.matching import matching_words
+from mailboxes.search.query import Words
 
 
 class BodyState(models.TextChoices):
@@ -23,6 +29,17 @@ class MessageQuerySet(MailQuerySet["Message"]):
     def visible(self) -> MessageQuerySet:
         """Those that lie in a folder."""
         return self.filter(orphaned_at__isnull=True)
+
+    def search(
+        self,
+        account_id: UUID,
+        words: Sequence[Words],
+        *,
+        at_least: int | None = None,
+        below: int | None = None,
+    ) -> MessageQuerySet:
+        """The account's messages with these words, newest first; see `matching_words`."""
+        return matching_words(self, account_id, words, at_least=at_least, below=below)
 
 
 class Message(models.Model):
@@ -64,6 +81,9 @@ class Message(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     snippet = models.TextField(blank=True)
     text = models.TextField(blank=True)
+
+    # How it is shown where a search found it.
+    found: Found | None = None
 
     objects = MessageQuerySet.as_manager()
 

@@ -1,0 +1,1 @@
+"""Full-text search over messages: what a person types, the index, what is shown of a match."""

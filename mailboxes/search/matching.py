@@ -1,0 +1,108 @@
+"""Words to look for → a condition on messages, in the database's own language.
+
+Nothing of what a person typed reaches that language but as a quoted string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from django.db import connections
+from django.db.models import QuerySet
+
+from mailboxes.search.index import ID_BITS
+from mailboxes.search.query import Place, Words
+from mailboxes.search.scripts import query_words
+
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+_FTS5_COLUMNS = {
+    Place.ANYWHERE: "{sender recipients subject body}",
+    Place.SENDER: "sender",
+    Place.RECIPIENTS: "recipients",
+    Place.SUBJECT: "subject",
+}
+_VECTORS = {
+    Place.SENDER: "sender",
+    Place.RECIPIENTS: "recipients",
+    Place.SUBJECT: "subject",
+}
+
+
+def matching_words(
+    messages: Rows,
+    account_id: UUID,
+    words: Sequence[Words],
+    *,
+    at_least: int | None = None,
+    below: int | None = None,
+) -> Rows:
+    """The account's messages that hold these words, and not the excluded ones.
+
+    In the order of the index, newest first; each has its `place` in it, which is bounded by
+    `at_least` and `below` (see `place_of`).
+    """
+    if connections[messages.db].vendor == "sqlite":
+        order, wheres, params = "message_search.rowid", *_in_sqlite(account_id, words)
+    else:
+        order, wheres, params = "message_search.place", *_in_postgresql(account_id, words)
+    if at_least is not None:
+        wheres.append(f"{order} >= %s")
+        params.append(at_least)
+    if below is not None:
+        wheres.append(f"{order} < %s")
+        params.append(below)
+    found = messages.extra(  # noqa: S610 - no word of a person's is in it but as a parameter
+        select={"place": order},
+        tables=["message_search"],
+        where=wheres,
+        params=params,
+        order_by=[f"-{order}"],
+    )
+    return cast(Rows, found)
+
+
+def _in_sqlite(account_id: UUID, words: Sequence[Words]) -> tuple[list[str], list[Any]]:
+    wanted = [f'(account : "{account_id.hex}")']
+    wanted += [_fts5(some) for some in words if not some.is_excluded]
+    excluded = [_fts5(some) for some in words if some.is_excluded]
+    expression = f"({' AND '.join(wanted)})"
+    if excluded:
+        expression += f" NOT ({' OR '.join(excluded)})"
+    join = f"messages.id = (message_search.rowid & {(1 << ID_BITS) - 1})"
+    return [join, "message_search MATCH %s"], [expression]
+
+
+def _fts5(words: Words) -> str:
+    text, may_go_on = query_words(words.text)
+    star = " *" if words.is_prefix or may_go_on else ""
+    quoted = text.replace('"', '""')
+    return f'({_FTS5_COLUMNS[words.place]} : "{quoted}"{star})'
+
+
+def _in_postgresql(account_id: UUID, words: Sequence[Words]) -> tuple[list[str], list[Any]]:
+    wheres = ["message_search.message_id = messages.id", "message_search.account_id = %s"]
+    params: list[Any] = [account_id]
+    document, held = "%s::tsquery", [f"'account:{account_id}'"]
+    for some in words:
+        query, text = _tsquery(some)
+        if some.place is Place.ANYWHERE:
+            document += f" && {'!!' if some.is_excluded else ''}{query}"
+            held.append(text)
+        else:
+            condition = f"message_search.{_VECTORS[some.place]} @@ {query}"
+            wheres.append(f"NOT ({condition})" if some.is_excluded else condition)
+            params.append(text)
+    wheres.append(f"message_search.document @@ ({document})")
+    return wheres, [*params, *held]
+
+
+def _tsquery(words: Words) -> tuple[str, str]:
+    text, may_go_on = query_words(words.text)
+    query = "phraseto_tsquery('simple', message_search_folded(%s))"
+    if words.is_prefix or may_go_on:
+        # Written out, a phrase ends with its last word: that one may go on.
+        query = f"coalesce(nullif({query}::text, '') || ':*', '')::tsquery"
+    return f"({query})", text

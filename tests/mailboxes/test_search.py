@@ -1,0 +1,486 @@
+"""Searching stored mail: what is found, in which order, by whom, and that the index follows."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rest_framework.test import APIClient
+
+from accounts.models import EmailAccount
+from mailboxes.message_list import MessageFilter, list_messages
+from mailboxes.models import Folder, FolderEntry, Message
+from mailboxes.search.index import create_index, place_after, place_of, remove_index
+from mailboxes.search.query import read_query
+from tests.mailboxes.conftest import Mailbox, raw_message
+from tests.people import People
+
+DAY = datetime(2026, 11, 1, tzinfo=UTC)
+
+Search = Callable[..., list[str]]
+
+
+def found(account: EmailAccount, text: str) -> list[str]:
+    """Subjects of the account's messages that the index finds by these words."""
+    return [row.subject for row in Message.objects.search(account.pk, read_query(text).words)]
+
+
+def add_message(account: EmailAccount, subject: str = "", **fields: Any) -> Message:
+    values = {"received_at": DAY, "size": 1, **fields}
+    return Message.objects.create(account=account, subject=subject, **values)
+
+
+@pytest.fixture
+def account(people: People) -> EmailAccount:
+    return people.connect_account(people.member)
+
+
+@pytest.fixture
+def api(people: People) -> APIClient:
+    return people.member.api
+
+
+def search(api: APIClient, q: str, **query: Any) -> list[str]:
+    response = api.get("/api/messages", {"q": q, **query})
+    assert response.status_code == 200, response.content
+    return [message["subject"] for message in response.json()["messages"]]
+
+
+SCRIPTS = {
+    "Japanese": "明日は東京都庁で会議があります。",
+    "Chinese": "请查收附件中的发票，谢谢！",
+    "Korean": "내일 회의에서 만나요",
+    "Thai": "ขอบคุณสำหรับใบแจ้งหนี้",
+    "German": "Die Rechnungsnummer für Straßenschäden in Köln",
+    "French": "Ça a été décidé à l’été",
+    "Turkish": "GÖRÜŞME günü",
+    "Russian": "Встреча ЗАВТРА утром",
+    "Greek": "ΣΥΝΆΝΤΗΣΗ αύριο",
+    "Arabic": "الفاتورة المرفقة",
+    "Hebrew": "חשבונית מצורפת",
+    "Hindi": "नमस्ते हिन्दी दुनिया",
+    "English": "Please see e-mail re: invoice #2026-11/7 (ada@example.org) snake_case O'Neill",
+    "Wide": "Ｉｎｖｏｉｃｅ ﾃｽﾄ",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("東京", "Japanese"),
+        ("都庁", "Japanese"),
+        ("京都", "Japanese"),
+        ("東京都庁で会議", "Japanese"),
+        ("会議 東京", "Japanese"),
+        ("庁", "Japanese"),
+        ('"会議があります"', "Japanese"),
+        ("发票", "Chinese"),
+        ("附件", "Chinese"),
+        ("회의", "Korean"),
+        ("ใบแจ้ง", "Thai"),
+        ("rechnung*", "German"),
+        ("koln", "German"),
+        ("KÖLN", "German"),
+        ('"straßenschäden in"', "German"),
+        ("decide", "French"),
+        ("été", "French"),
+        ("görüşme", "Turkish"),
+        ("встреча завтра", "Russian"),
+        ("ВСТРЕЧ*", "Russian"),
+        ("συνάντηση", "Greek"),
+        ("الفاتورة", "Arabic"),
+        ("חשבונית", "Hebrew"),
+        ("हिन्दी", "Hindi"),
+        ("e-mail", "English"),
+        ('"mail re invoice"', "English"),
+        ("2026-11/7", "English"),
+        ("ada@example.org", "English"),
+        ("example", "English"),
+        ("snake", "English"),
+        ("o'neill", "English"),
+        ("テスト", "Wide"),
+        ("wide ｉｎｖｏｉｃｅ", "Wide"),
+    ],
+)
+@pytest.mark.django_db
+def test_words_are_found_in_any_script(account: EmailAccount, text: str, script: str) -> None:
+    for name, content in SCRIPTS.items():
+        add_message(account, name, text=content)
+    assert found(account, text) == [script]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "text", ["rechnung", "東庁", "会議東京", '"invoice mail"', "vertrag*", "票发"]
+)
+def test_what_is_not_there_is_not_found(account: EmailAccount, text: str) -> None:
+    for name, content in SCRIPTS.items():
+        add_message(account, name, text=content)
+    assert found(account, text) == []
+
+
+@pytest.fixture
+def filled(mailbox: Mailbox) -> Mailbox:
+    """Five messages a day apart, of which the last is the newest; 2 lies in Archive alone."""
+    senders = ["Ada <ada@example.org>", "Bob <bob@example.org>"]
+    texts = ["alpha beta", "beta gamma", "gamma alpha", "alpha alpha", "delta <b>alpha</b>"]
+    for number, text in enumerate(texts, 1):
+        folder = mailbox.remote.folder("Archive") if number == 2 else mailbox.inbox
+        folder.deliver(
+            raw_message(f"Report {number}", text=text, **{"from": senders[number % 2]}),
+            received_at=DAY + timedelta(days=number),
+            flags=["\\Seen", "\\Flagged"] if number == 4 else [],
+        )
+    third = mailbox.inbox.messages[2]
+    mailbox.remote.folder("Archive").deliver(third.content, received_at=third.received_at)
+    mailbox.sync()
+    return mailbox
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("", "54321"),
+        ("alpha", "5431"),
+        ("alpha beta", "1"),
+        ("alpha -beta", "543"),
+        ("-alpha", "2"),
+        ("-alpha -beta", ""),
+        ('"gamma alpha"', "3"),
+        ('-"gamma alpha" alpha', "541"),
+        ("gam*", "32"),
+        ("report", "54321"),
+        ("from:ada", "42"),
+        ("from:ada alpha", "4"),
+        ("-from:ada", "531"),
+        ("from:example.org beta", "21"),
+        ("subject:alpha", ""),
+        ("subject:4", "4"),
+        ("-subject:4 alpha", "531"),
+        ("to:charles", "54321"),
+        ("to:ada", ""),
+        ("ada", "42"),
+        ("is:unread alpha", "531"),
+        ("is:read", "4"),
+        ("alpha is:flagged", "4"),
+        ("-is:flagged alpha", "531"),
+        ("has:attachment", ""),
+        ("-has:attachment beta", "21"),
+        ("before:2026-11-04", "21"),
+        ("alpha before:2026-11-04", "1"),
+        ("alpha after:2026-11-05", "54"),
+        ("since:2026-11-05", "54"),
+        ("alpha since:2026-11-04 before:2026-11-06", "43"),
+        ("alpha before:9999-12-31 after:0001-01-01", "5431"),
+        ("in:inbox", "5431"),
+        ("in:archive", "32"),
+        ("in:ARCHIVE alpha", "3"),
+        ("in:archive in:inbox", "3"),
+        ("-in:archive", "541"),
+        ("-in:archive alpha", "541"),
+        ("in:nowhere", ""),
+        ("in:nowhere alpha", ""),
+        ("-in:nowhere alpha", "5431"),
+        ("in:inbox is:unread gamma", "3"),
+        ("?!", ""),
+        ("is:read is:unread", ""),
+        ("alpha ?!", "5431"),
+    ],
+)
+def test_operators(filled: Mailbox, api: APIClient, q: str, expected: str) -> None:
+    assert [subject.removeprefix("Report ") for subject in search(api, q)] == list(expected)
+
+
+@pytest.mark.django_db
+def test_folders_are_named_by_path_or_its_last_part(mailbox: Mailbox, api: APIClient) -> None:
+    mailbox.inbox.deliver(raw_message("Hello"))
+    mailbox.sync()
+    Folder.objects.filter(path="INBOX").update(path="Clients/2026/Globex", delimiter="/", role="")
+    for name in ("clients/2026/globex", "globex", "GLOBEX"):
+        assert search(api, f"in:{name}") == search(api, f"in:{name} hello") == ["Hello"]
+    for name in ("obex", "2026", "clients"):
+        assert search(api, f"in:{name}") == []
+
+
+@pytest.mark.django_db
+def test_a_search_is_narrowed_by_the_other_filters(filled: Mailbox, api: APIClient) -> None:
+    archive = str(filled.folder("Archive").pk)
+    assert search(api, "alpha", folderId=archive) == ["Report 3"]
+    assert search(api, "alpha", unread="false") == ["Report 4"]
+    assert search(api, "alpha", flagged="true") == ["Report 4"]
+    assert search(api, "is:unread", unread="false") == []
+    assert search(api, "alpha", subject="port 5") == ["Report 5"]
+    assert search(api, "alpha", since="2026-11-05", before="2026-11-06") == ["Report 4"]
+    assert search(api, "before:2026-11-05", before="2026-11-03") == ["Report 1"]
+    assert search(api, "alpha", hasAttachment="true") == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("q", ["alpha", "in:inbox", "-delta"])
+def test_pages_of_a_search_follow_each_other(filled: Mailbox, api: APIClient, q: str) -> None:
+    collected: list[str] = []
+    query: dict[str, str] = {"q": q, "limit": "1"}
+    for _ in range(10):
+        page = api.get("/api/messages", query).json()
+        collected += [message["subject"] for message in page["messages"]]
+        if page["nextCursor"] is None:
+            break
+        query["cursor"] = page["nextCursor"]
+        filled.inbox.deliver(raw_message("Newer", text="alpha"), received_at=DAY + timedelta(90))
+        filled.sync()
+    expected = [subject for subject in search(api, q) if subject != "Newer"]
+    assert collected == expected
+    assert len(expected) > 2
+
+
+@pytest.mark.django_db
+def test_a_message_of_two_folders_and_one_of_none(filled: Mailbox, api: APIClient) -> None:
+    assert search(api, "gamma").count("Report 3") == 1
+    for folder in (filled.inbox, filled.remote.folder("Archive")):
+        for uid, kept in list(folder.messages.items()):
+            if b"Report 3" in kept.content:
+                folder.remove(uid)
+    filled.sync()
+    assert search(api, "gamma") == ["Report 2"]
+
+
+@pytest.mark.django_db
+def test_what_is_shown_of_a_match(filled: Mailbox, api: APIClient) -> None:
+    shown = api.get("/api/messages", {"q": "alpha report"}).json()["messages"]
+    assert shown[0]["snippet"] == "delta <b>alpha</b>"
+    assert shown[0]["highlights"] == {"subject": [[0, 6]], "snippet": [[9, 14]]}
+    unsearched = api.get("/api/messages").json()["messages"][0]
+    assert unsearched["highlights"] == {"subject": [], "snippet": []}
+
+
+@pytest.mark.django_db
+def test_nobody_finds_the_mail_of_others(filled: Mailbox, people: People) -> None:
+    own = people.connect_account(people.teammate)
+    theirs = people.connect_account(people.namesake)
+    for other in (own, theirs):
+        message = add_message(other, "Secret alpha", text="alpha")
+        folder = Folder.objects.create(account=other, path="INBOX", role="inbox")
+        FolderEntry.objects.create(
+            folder=folder, account=other, message=message, uid=1, received_at=DAY
+        )
+    assert search(people.teammate.api, "alpha") == ["Secret alpha"]
+    assert search(people.namesake.api, "alpha") == ["Secret alpha"]
+    assert search(people.stranger.api, "alpha") == []
+    assert search(people.admin.api, "alpha") == []
+    for account in (filled.account, own, theirs):
+        for q in (account.pk.hex, str(account.pk), f"account:{account.pk}", f"from:{account.pk}"):
+            assert search(people.member.api, q) == []
+    folder_id = Folder.objects.get(account=own).pk
+    response = people.member.api.get("/api/messages", {"q": "alpha", "folderId": str(folder_id)})
+    assert response.status_code == 404
+
+
+@pytest.mark.django_db
+def test_several_accounts_are_searched_in_one_order(people: People) -> None:
+    accounts = [
+        people.connect_account(people.member, email_address=f"m{number}@acme.example")
+        for number in range(3)
+    ]
+    for day in range(9):
+        account = accounts[day % 3]
+        folder, _ = Folder.objects.get_or_create(account=account, path="INBOX")
+        message = add_message(account, f"alpha {day}", received_at=DAY + timedelta(days=day))
+        FolderEntry.objects.create(
+            folder=folder, account=account, message=message, uid=day + 1, received_at=DAY
+        )
+    subjects = search(people.member.api, "alpha")
+    assert subjects == [f"alpha {day}" for day in reversed(range(9))]
+    one = search(people.member.api, "alpha", accountId=str(accounts[1].pk))
+    assert one == ["alpha 7", "alpha 4", "alpha 1"]
+
+
+@pytest.mark.django_db
+def test_the_index_follows_every_change(account: EmailAccount, people: People) -> None:
+    Message.objects.bulk_create(
+        Message(account=account, subject=f"Bulk {number}", received_at=DAY, size=1)
+        for number in range(3)
+    )
+    assert found(account, "bulk") == ["Bulk 2", "Bulk 1", "Bulk 0"]
+    rows = Message.objects.filter(subject="Bulk 1")
+    rows.update(text="later body")
+    assert found(account, "body") == ["Bulk 1"]
+    rows.update(text="other words", sender_text="Zoe zoe@example.org", recipient_text="Yan")
+    assert found(account, "body") == []
+    assert found(account, "from:zoe to:yan words") == ["Bulk 1"]
+    rows.update(received_at=DAY + timedelta(days=1))
+    assert found(account, "bulk")[0] == "Bulk 1"
+    message = rows.get()
+    message.subject = "Saved 東京"
+    message.save()
+    assert found(account, "bulk") == ["Bulk 2", "Bulk 0"]
+    assert found(account, "東京") == ["Saved 東京"]
+    other = people.connect_account(people.teammate)
+    Message.objects.filter(pk=message.pk).update(account=other)
+    assert found(account, "saved") == []
+    assert found(other, "saved") == ["Saved 東京"]
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE messages SET subject = 'Raw' WHERE subject = 'Bulk 2'")
+        cursor.execute("DELETE FROM messages WHERE subject = 'Bulk 0'")
+    assert found(account, "raw") == ["Raw"]
+    assert found(account, "bulk") == []
+    Message.objects.all().delete()
+    assert index_size() == 0
+
+
+@pytest.mark.django_db
+def test_a_phrase_lies_in_one_field(account: EmailAccount) -> None:
+    add_message(account, "one", sender_text="two", recipient_text="three", text="four five")
+    assert found(account, "one two three four") == ["one"]
+    for phrase in ('"one two"', '"two three"', '"two one"', '"three four"', '"one four"'):
+        assert found(account, phrase) == []
+    assert found(account, '"four five"') == ["one"]
+
+
+@pytest.mark.django_db
+def test_what_is_rolled_back_is_not_found(account: EmailAccount) -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        add_message(account, "Never")
+        1 / 0  # noqa: B018 - it raises
+    assert found(account, "never") == []
+
+
+@pytest.mark.django_db
+def test_with_its_account_a_message_leaves_the_index(account: EmailAccount) -> None:
+    add_message(account, "Alpha", text="東京")
+    account.delete()
+    assert index_size() == 0
+
+
+def index_size() -> int:
+    """Rows of the index, whoever they belong to; on SQLite those that hold any account."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT count(*) FROM message_search WHERE message_search MATCH %s", [
+                " OR ".join(f'account : "{digit}" *' for digit in "0123456789abcdef")
+            ])  # fmt: skip
+        else:
+            cursor.execute("SELECT count(*) FROM message_search")
+        [count] = cursor.fetchone()
+    return int(count)
+
+
+@pytest.mark.django_db
+def test_an_index_is_made_of_what_is_there_and_removed_whole(account: EmailAccount) -> None:
+    migration = importlib.import_module("mailboxes.migrations.0002_search_index")
+    assert migration.Migration.operations[0].reversible
+    remove_index(connection)
+    add_message(account, "Unindexed")
+    assert "message_search" not in connection.introspection.table_names()
+    create_index(connection)
+    assert found(account, "unindexed") == ["Unindexed"]
+    create_index(connection)
+    assert found(account, "unindexed") == ["Unindexed"]
+    add_message(account, "Indexed")
+    assert found(account, "indexed") == ["Indexed"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite knows no TRUNCATE")
+def test_an_emptied_table_empties_the_index(account: EmailAccount) -> None:
+    add_message(account, "Alpha")
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE messages CASCADE")
+    assert index_size() == 0
+
+
+@pytest.fixture
+def one_of_each(account: EmailAccount) -> EmailAccount:
+    add_message(account, "Invoice", text="alpha 東京 'quoted' \"double\" a*b", sender_text="Ada")
+    return account
+
+
+signs = st.sampled_from([*list("\"'*():^-+{}[]&|!<>\\%_;$\x00 \t\n�"), "AND", "NOT", "NEAR("])
+hostile = st.lists(
+    signs | st.text(max_size=5) | st.sampled_from(["from:", "to:", "is:", "in:", "東", "a"]),
+    max_size=12,
+).map("".join)
+
+
+@pytest.mark.django_db
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(hostile | st.text())
+def test_no_text_makes_a_search_fail(one_of_each: EmailAccount, text: str) -> None:
+    wanted = MessageFilter(query=read_query(text))
+    rows = list_messages([one_of_each.pk], wanted, after=(DAY, 2**40), size=3)
+    assert all(row.subject == "Invoice" for row in rows)
+
+
+@pytest.mark.django_db
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_any_text_is_stored_changed_and_forgotten(one_of_each: EmailAccount, text: str) -> None:
+    message = add_message(one_of_each, text, text=text, sender_text=text)
+    Message.objects.filter(pk=message.pk).update(text=f"{text} zebra {text}")
+    assert [
+        row.pk for row in Message.objects.search(one_of_each.pk, read_query("zebra").words)
+    ] == [message.pk]
+    message.delete()
+    assert found(one_of_each, "zebra") == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "text",
+    [
+        "word " * 100_000,
+        "東京都" * 80_000,
+        "".join(chr(0x4E00 + number * 7919 % 20000) for number in range(200_000)),
+        "".join(chr(0x20000 + number * 7919 % 40000) for number in range(200_000)),
+        " ".join(f"{number:x}" for number in range(60_000)),
+        "x" * 250_000,
+    ],
+    ids=["words", "one-phrase", "all-pairs", "rare-pairs", "all-words", "one-word"],
+)
+def test_a_huge_text_is_stored_and_its_beginning_found(account: EmailAccount, text: str) -> None:
+    subject = f"huge {text}"
+    add_message(account, subject, text=f"zebra {text}", sender_text=text, recipient_text=text[99:])
+    assert found(account, "zebra huge") == [subject]
+    Message.objects.all().delete()
+    assert found(account, "zebra") == []
+
+
+def places() -> Iterator[tuple[datetime, int]]:
+    for second in (0, 1, 2**31, 2**32 - 1):
+        for pk in (1, 2, 2**31 - 1):
+            yield datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second), pk
+
+
+def test_places_are_in_the_order_of_the_list() -> None:
+    found_places = [place_of(*position) for position in places()]
+    assert found_places == sorted(set(found_places))
+    assert found_places[0] == 1
+    assert found_places[-1] < 2**63
+    assert place_of(datetime.min.replace(tzinfo=UTC), 5) == 5
+    assert place_after(datetime.max.replace(tzinfo=UTC)) == 2**63 - 1
+    assert place_of(DAY, 2**31 - 1) < place_after(DAY) == place_of(DAY + timedelta(seconds=1), 0)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("position", [*places(), (datetime(1890, 1, 1, tzinfo=UTC), 77)])
+def test_the_database_counts_places_alike(
+    account: EmailAccount, position: tuple[datetime, int]
+) -> None:
+    received_at, pk = position
+    add_message(account, "Alpha", pk=pk, received_at=received_at)
+    [message] = Message.objects.search(account.pk, read_query("alpha").words)
+    assert vars(message)["place"] == place_of(received_at, pk)
