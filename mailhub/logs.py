@@ -115,6 +115,25 @@ structlog.configure(
 )
 
 
+class ClientErrorFilter(logging.Filter):
+    """Lowers what anybody can provoke by a bad request to one line at WARNING.
+
+    Django reports a foreign Host header, too many fields and their like as errors with a
+    traceback (`django.security.*`): an operator's alarm in a stranger's hand.
+    """
+
+    longest = 300
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("django.security."):
+            return True
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args = record.getMessage()[: self.longest], ()
+        record.exc_info = record.exc_text = record.stack_info = None
+        record.__dict__.pop("request", None)
+        return logging.getLogger().isEnabledFor(logging.WARNING)
+
+
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """The logger of a module; fields are given by name: `log.info("sync ended", folders=3)`."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import DisallowedHost, TooManyFieldsSent, TooManyFilesSent
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 from django.template import loader
 from django.utils import timezone
@@ -98,8 +100,9 @@ def _troubled_campaigns(caller: Caller) -> QuerySet[Campaign]:
         return campaigns.none()
     lately = timezone.now() - _NEWS_FOR
     failed = Q(status=CampaignStatus.FAILED, completed_at__gte=lately)
-    held_up = Q(status__in=(*ACTIVE, CampaignStatus.PAUSED)) & ~Q(last_error="")
-    return campaigns.filter(failed | held_up).order_by("-pk")
+    # One that is held up is among those that run, and says so there.
+    stopped = Q(status=CampaignStatus.PAUSED) & ~Q(last_error="")
+    return campaigns.filter(failed | stopped).order_by("-pk")
 
 
 def _first_steps(caller: Caller) -> dict[str, Any]:
@@ -115,8 +118,20 @@ def _first_steps(caller: Caller) -> dict[str, Any]:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400 for what no view saw, such as a host name that is not this site's."""
     if wants_json(request):
-        return json_error("invalid", "This request is not valid.", 400)
+        return json_error("invalid", _what_is_wrong(exception), 400)
     return HttpResponse(loader.get_template("400.html").render(), status=400)
+
+
+def _what_is_wrong(error: Exception) -> str:
+    match error:
+        case DisallowedHost():
+            return "The host of this address is not known here; ALLOWED_HOSTS names those that are."
+        case TooManyFieldsSent() | TooManyFilesSent():
+            return "The request holds too many fields."
+        case MultiPartParserError():
+            return "The body is not valid multipart/form-data."
+        case _:
+            return "This request is not valid."
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -121,12 +121,12 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
     "mailhub.api.requests.RequestLogMiddleware",
     "mailhub.api.requests.BodyLimitMiddleware",
     "mailhub.api.requests.NulGuardMiddleware",
     "mailhub.api.requests.TrailingSlashMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -213,7 +213,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "mailhub",
-    "DESCRIPTION": "An email API over any IMAP, POP3 and SMTP account, and a bulk sender.",
+    "DESCRIPTION": "An email API over any IMAP and SMTP account, and a bulk sender.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -314,11 +314,13 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"mailhub": {"()": "mailhub.logs.formatter", "style": LOG_FORMAT}},
+    "filters": {"client_errors": {"()": "mailhub.logs.ClientErrorFilter"}},
     "handlers": {
         "stream": {
             "class": "logging.StreamHandler",
             "stream": "ext://sys.stdout",
             "formatter": "mailhub",
+            "filters": ["client_errors"],
         }
     },
     "root": {"handlers": ["stream"], "level": LOG_LEVEL},

@@ -7,8 +7,10 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -146,9 +148,17 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-def json_error(code: str, message: str, status: int) -> JsonResponse:
-    """The one shape, outside of the API's views."""
-    return JsonResponse(error_body(code, message), status=status)
+def json_error(code: str, message: str, status: int) -> HttpResponse:
+    """The one shape, outside of the API's views, written as they write it."""
+    body: bytes = JSONRenderer().render(error_body(code, message))
+    return HttpResponse(body, status=status, content_type=JSONRenderer.media_type)
+
+
+def refuse(request: HttpRequest, error: errors.MailhubError) -> HttpResponse:
+    """The answer to a request that reaches no view: the one shape, or a page for a visitor."""
+    if wants_json(request):
+        return json_error(error.code, error.message, error.status)
+    return render(request, "error.html", {"error": error}, status=error.status)
 
 
 def wants_json(request: HttpRequest) -> bool:

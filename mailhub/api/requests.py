@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 
-from mailhub.api.errors import json_error, wants_json
+from mailhub.api.errors import refuse, wants_json
+from mailhub.errors import InvalidInput, MailhubError, TooLarge
 from mailhub.logs import get_logger
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -17,6 +19,13 @@ log = get_logger("mailhub.requests")
 
 _UPLOADS = re.compile(r"^/(?:(?:api|v1)/contacts/import|contacts/import)/?$")
 _MOST_DRAINED = 128 * 1024 * 1024
+
+
+class LengthRequired(MailhubError):
+    """Django reads no body without a length, and would take it for an empty one."""
+
+    status = 411
+    code = "length_required"
 
 
 class RequestLogMiddleware:
@@ -58,16 +67,17 @@ class BodyLimitMiddleware:
         upload = _UPLOADS.match(request.path_info)
         limit = settings.MAILHUB_UPLOAD_LIMIT if upload else settings.MAILHUB_JSON_BODY_LIMIT
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-            # Django reads no body without a length, and would take it for an empty one.
-            return json_error("length_required", "Send the body with a Content-Length.", 411)
+            return refuse(request, LengthRequired("Send the body with a Content-Length."))
         declared = request.META.get("CONTENT_LENGTH") or "0"
         length = int(declared[:18]) if declared.isascii() and declared.isdigit() else 0
         if length <= limit:
             return self.get_response(request)
         left = min(length, _MOST_DRAINED)
-        while left > 0 and (chunk := request.read(min(left, 1 << 16))):
-            left -= len(chunk)
-        return json_error("too_large", f"The body is larger than {limit // (1024 * 1024)} MB.", 413)
+        with suppress(OSError):  # the client may leave meanwhile
+            while left > 0 and (chunk := request.read(min(left, 1 << 16))):
+                left -= len(chunk)
+        largest = f"{limit // (1024 * 1024)} MB"
+        return refuse(request, TooLarge(f"What was sent is larger than {largest}."))
 
 
 class NulGuardMiddleware:
@@ -79,10 +89,7 @@ class NulGuardMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if "\x00" not in request.path_info and "%00" not in request.META.get("QUERY_STRING", ""):
             return self.get_response(request)
-        message = "The address holds a NUL character."
-        if wants_json(request):
-            return json_error("invalid", message, 400)
-        return HttpResponseBadRequest(message, content_type="text/plain; charset=utf-8")
+        return refuse(request, InvalidInput("The address holds a NUL character."))
 
 
 class TrailingSlashMiddleware:

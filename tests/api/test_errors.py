@@ -73,7 +73,16 @@ def test_caller_without_a_good_key(header: dict[str, str], code: str) -> None:
 
 
 def test_host_that_is_not_ours() -> None:
-    check(Client().get("/api/accounts", HTTP_HOST="evil.example"), 400, "invalid")
+    answer = check(Client().get("/api/accounts", HTTP_HOST="evil.example"), 400, "invalid")
+    assert "host of this address is not known here" in answer["message"]
+    assert "evil.example" not in answer["message"]
+
+
+def test_everyone_who_finds_an_error_writes_it_alike(people: People) -> None:
+    for path in ("/api/accounts/not-an-id", "/api/nowhere", "/api/messages/abc", "/api/a%00b"):
+        content = people.member.api.get(path).content
+        assert content.startswith(b'{"status":"error","error":"'), content
+        assert content.endswith(b'","details":{}}')
 
 
 def test_nul_in_an_address(people: People) -> None:
@@ -95,7 +104,7 @@ def test_body_of_60_megabytes_over_a_real_server(live_server: LiveServer) -> Non
     body = response.read()
     connection.close()
     assert response.status == 413
-    assert b'"error": "too_large"' in body
+    assert b'"error":"too_large"' in body
     assert b"40 MB" in body
 
 

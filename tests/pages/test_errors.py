@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
+import pytest
 from django.test import Client, RequestFactory
 
 from mailhub.pages import server_error
@@ -19,6 +23,39 @@ def test_an_unknown_address_of_the_api_has_the_shape_of_the_api(people: People) 
     answer = Client().get("/api/no-such-thing")
     assert answer.status_code == 404
     assert answer.json()["error"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "words"),
+    [
+        ({"QUERY_STRING": "next=%00"}, 400, "The address holds a NUL character."),
+        ({"HTTP_TRANSFER_ENCODING": "chunked"}, 411, "Send the body with a Content-Length."),
+    ],
+)
+def test_what_is_refused_at_the_door_is_a_page_too(
+    given: dict[str, Any], status: int, words: str
+) -> None:
+    answer = Client().get("/login", **given)
+    assert answer.status_code == status
+    assert answer["Content-Type"].startswith("text/html")
+    assert "default-src 'self'" in answer["Content-Security-Policy"]
+    assert words in answer.text
+    assert "Back to the start" in answer.text
+
+
+class LeavingVisitor(io.RawIOBase):
+    """A body whose sender goes away in its middle."""
+
+    def read(self, _size: int = -1, /) -> bytes:
+        raise ConnectionResetError("gone")
+
+
+@pytest.mark.parametrize("body", [io.BytesIO(b"x" * 100_000), LeavingVisitor()])
+def test_a_body_that_is_too_large_is_a_page_too(body: io.IOBase) -> None:
+    given: Any = {"CONTENT_LENGTH": str(1 << 40), "wsgi.input": body}
+    answer = Client().post("/login", **given)
+    assert answer.status_code == 413
+    assert "What was sent is larger than 40 MB." in answer.text
 
 
 def test_the_page_of_a_defect_needs_no_database() -> None:
