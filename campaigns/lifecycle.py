@@ -7,8 +7,8 @@ who act at once cannot both succeed, and a worker cannot undo what a person has 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import transaction
@@ -80,16 +80,44 @@ def start_scheduled() -> None:
                 top_up_shifts(campaign)
 
 
+def reopen(campaign: Campaign) -> None:
+    """Let it go on, over or not, for rows that are queued in the same transaction.
+
+    One that is paused stays so. Stores the password that it holds. Raises Conflict for one
+    that was cancelled or has not begun.
+    """
+    fields: dict[str, Any] = {"smtp_password": campaign.smtp_password, **_NO_TROUBLE}
+    over = (CampaignStatus.COMPLETED, CampaignStatus.FAILED)
+    status = CampaignStatus.IN_PROGRESS if campaign.started_at else CampaignStatus.PENDING
+    begun = (CampaignStatus.IN_PROGRESS, CampaignStatus.PAUSED)
+    if not _move(campaign, over, status, completed_at=None, **fields) and not _update(
+        campaign, begun, smtp_password=campaign.smtp_password
+    ):
+        _refuse(campaign)
+
+
 def complete_if_done(campaign: Campaign) -> bool:
     """End a campaign of which nothing remains; whether it is over.
 
     One of whose messages none was accepted has failed, in the server's last words.
     """
-    rows = Delivery.objects.filter(campaign=campaign)
     if campaign.started_at is None or campaign.is_over:
         return campaign.is_over
-    if any(rows.filter(state=state).exists() for state in REMAINING):
+    if _has_remaining(campaign):
         return False
+    with transaction.atomic():
+        # Locked, then looked at again: somebody may be having rows sent once more.
+        Campaign.objects.select_for_update().filter(pk=campaign.pk).first()
+        return not _has_remaining(campaign) and _complete(campaign)
+
+
+def _has_remaining(campaign: Campaign) -> bool:
+    rows = Delivery.objects.filter(campaign=campaign)
+    return any(rows.filter(state=state).exists() for state in REMAINING)
+
+
+def _complete(campaign: Campaign) -> bool:
+    rows = Delivery.objects.filter(campaign=campaign)
     status, words = CampaignStatus.COMPLETED, ""
     accepted = (DeliveryState.SENT, DeliveryState.UNCERTAIN)
     refused = rows.filter(state=DeliveryState.FAILED).order_by("-pk")
@@ -117,12 +145,25 @@ def note_trouble(campaign: Campaign, words: str, *, is_final: bool) -> None:
     since = campaign.trouble_since or now
     patience = timedelta(seconds=settings.MAILHUB_UNREACHABLE_SECONDS)
     if not is_final and now - since < patience:
-        pause = min(max(_RETRY_FIRST, (now - since) / 2), _RETRY_LONGEST)
-        _update(campaign, ACTIVE, last_error=words, trouble_since=since, retry_at=now + pause)
+        retry_at = now + _pause(now, since)
+        _update(campaign, ACTIVE, last_error=words, trouble_since=since, retry_at=retry_at)
     elif Delivery.objects.filter(campaign=campaign, state=DeliveryState.SENT).exists():
         _move(campaign, ACTIVE, CampaignStatus.PAUSED, last_error=words)
     else:
         fail(campaign, words)
+
+
+def may_try(campaign: Campaign) -> bool:
+    """Whether a worker may speak to the server now: always, unless that has trouble.
+
+    Then one may when the next try is due, and whoever asks after it may not, so that the
+    server hears of one however many there are.
+    """
+    now = timezone.now()
+    if campaign.trouble_since is None:
+        return True
+    due = Campaign.objects.filter(pk=campaign.pk, retry_at__lte=now)
+    return bool(due.update(retry_at=now + _pause(now, campaign.trouble_since)))
 
 
 def forget_trouble(campaign: Campaign) -> None:
@@ -155,16 +196,25 @@ def waiting_for_workers() -> list[Campaign]:
     ]
 
 
+def _pause(now: datetime, since: datetime) -> timedelta:
+    """Until the next try: each half as long again as all before, within bounds."""
+    return min(max(_RETRY_FIRST, (now - since) / 2), _RETRY_LONGEST)
+
+
 def _change(
     campaign: Campaign, allowed: Sequence[CampaignStatus], status: CampaignStatus, **fields: Any
 ) -> None:
     if not _move(campaign, allowed, status, **fields):
-        campaign.refresh_from_db(fields=["status"])
-        raise Conflict(
-            f"This campaign is {campaign.get_status_display().lower()}.",
-            code="campaign_status",
-            details={"status": campaign.status},
-        )
+        _refuse(campaign)
+
+
+def _refuse(campaign: Campaign) -> NoReturn:
+    campaign.refresh_from_db(fields=["status"])
+    raise Conflict(
+        f"This campaign is {campaign.get_status_display().lower()}.",
+        code="campaign_status",
+        details={"status": campaign.status},
+    )
 
 
 def _move(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from campaigns.engine.journal import remove_orphans
 from campaigns.engine.settling import settle_lost_shifts
 from campaigns.engine.shifts import ask_again, take_shift, top_up_shifts
 from campaigns.engine.work import work_shift as work
@@ -14,6 +15,11 @@ def work_shift(pk: int) -> None:
     shift = take_shift(pk)
     if shift is not None:
         work(shift)
+
+
+def remove_orphaned_journals() -> None:
+    """Once an hour: delete the journals of shifts that were deleted."""
+    remove_orphans()
 
 
 def revive_campaigns() -> None:

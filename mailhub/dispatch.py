@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from django.db import close_old_connections
 
 from accounts.idempotency import forget_old_requests
-from campaigns.tasks import revive_campaigns
+from campaigns.tasks import remove_orphaned_journals, revive_campaigns
 from contacts.tasks import revive_imports
 from mailhub.logs import get_logger
 
@@ -36,6 +36,7 @@ class Duty:
 DUTIES = (
     Duty("campaigns", revive_campaigns, 1.0),
     Duty("imports", revive_imports, 1.0),
+    Duty("journals", remove_orphaned_journals, 3600.0),
     Duty("idempotency keys", forget_old_requests, 3600.0),
 )
 

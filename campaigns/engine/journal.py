@@ -20,7 +20,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -29,9 +31,10 @@ from typing import Self
 from django.conf import settings
 
 from campaigns.engine.outcomes import Finished
-from campaigns.models import DeliveryState
+from campaigns.models import DeliveryState, SendShift
 
 _GENERATION_BYTES = 1 << 20
+_ORPHANED_AFTER = timedelta(days=1)
 
 
 def journal_folder() -> Path:
@@ -151,6 +154,28 @@ def remove_journal(name: str) -> None:
     """Delete the journal; all that it says is in the database."""
     for path in _generations(name):
         path.unlink(missing_ok=True)
+
+
+def remove_orphans() -> None:
+    """Delete this machine's journals that no shift names and nobody wrote to for a day.
+
+    A campaign that is deleted takes the rows of its shifts with it, and their names.
+    """
+    long_ago = time.time() - _ORPHANED_AFTER.total_seconds()
+    old = [path for path in journal_folder().iterdir() if _changed_at(path) < long_ago]
+    if not old:
+        return
+    named = set(SendShift.objects.exclude(journal="").values_list("journal", flat=True))
+    for path in old:
+        if path.stem not in named:
+            path.unlink(missing_ok=True)
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _generations(name: str) -> list[Path]:

@@ -27,8 +27,12 @@ class Finished:
 
 
 def next_try(attempt: int, now: datetime) -> datetime:
-    """When a deferred delivery is due again: exponential, capped, with jitter."""
-    pause = settings.MAILHUB_FIRST_RETRY_SECONDS * 2 ** min(attempt - 1, 30)
+    """When a deferred delivery is due again: exponential, capped, with jitter.
+
+    The pauses grow anew where a person had one sent again that was given up.
+    """
+    tries = (attempt - 1) % settings.MAILHUB_SEND_ATTEMPTS
+    pause = settings.MAILHUB_FIRST_RETRY_SECONDS * 2 ** min(tries, 30)
     longest = settings.MAILHUB_LONGEST_RETRY_SECONDS
     return now + timedelta(seconds=min(pause, longest) * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
 
@@ -53,7 +57,7 @@ def record(shift: SendShift, finished: Sequence[Finished]) -> None:
 
 
 def _given_up(finished: Finished) -> Finished:
-    used_up = finished.attempt >= settings.MAILHUB_SEND_ATTEMPTS
+    used_up = finished.attempt % settings.MAILHUB_SEND_ATTEMPTS == 0
     if used_up and finished.state == DeliveryState.DEFERRED:
         return replace(finished, state=DeliveryState.FAILED)
     return finished

@@ -38,7 +38,8 @@ class Sender(threading.Thread):
     """Ends when the board is closed, when the lease is lost or when its connection is no good.
 
     In the last case `trouble` says why: nothing can be sent, or messages are lost one after
-    the other; what happens to a single message is that message's outcome. Every event is in
+    the other; what happens to a single message is that message's outcome. `has_answered`:
+    the server has said something to a message. Every event is in
     the journal before anybody can act on it.
     """
 
@@ -52,6 +53,7 @@ class Sender(threading.Thread):
     ) -> None:
         super().__init__(name="campaign-sender", daemon=True)
         self.trouble: MailError | None = None
+        self.has_answered = False
         self._board = board
         self._journal = journal
         self._composer = composer
@@ -112,6 +114,7 @@ class Sender(threading.Thread):
         self._finish(assignment, _STATES[outcome.result], outcome.reason)
         if outcome.result is Result.SENT or not _is_about_the_connection(outcome):
             self._fruitless = 0
+            self.has_answered = True
             return
         # The next run opens the connection anew, and hears why where that fails.
         self._fruitless += 1

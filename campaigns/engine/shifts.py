@@ -31,22 +31,33 @@ _RENEWALS_A_LEASE = 6
 _ROWS_A_SHIFT = 200
 
 
-def top_up_shifts(campaign: Campaign) -> None:
+def top_up_shifts(campaign: Campaign, *, rate: float = 0.0) -> None:
     """Queue as many turns as the campaign has use for, less those that it has.
 
-    One while its audience is not fixed; then one for each worker, if it is large.
+    One while its audience is not fixed; then one for each worker, if it is large. While its
+    server has trouble: none before the next try is due, and one for that try. `rate` is that
+    of the turn which the first of them follows.
     """
+    rows = Campaign.objects.filter(pk=campaign.pk)
+    retry_at, trouble_since = rows.values_list("retry_at", "trouble_since").first() or (None, None)
+    if retry_at is not None and retry_at > timezone.now():
+        return
     wanted = 1
     if campaign.started_at is not None:
         most = _ROWS_A_SHIFT * settings.MAILHUB_WORKERS
-        rows = queued(campaign.pk)[:most].count() or due(campaign.pk)[:most].count()
-        wanted = math.ceil(rows / _ROWS_A_SHIFT)
+        waiting = queued(campaign.pk)[:most].count() or due(campaign.pk)[:most].count()
+        wanted = math.ceil(waiting / _ROWS_A_SHIFT)
+    if trouble_since is not None:
+        wanted = min(wanted, 1)
     if not campaign.is_active or not wanted:
         return
     with transaction.atomic():
         there_are = SendShift.objects.filter(campaign=campaign).count()
-        for _ in range(wanted - there_are):
-            _enqueue(SendShift.objects.create(campaign=campaign, asked_at=timezone.now()).pk)
+        for number in range(wanted - there_are):
+            shift = SendShift.objects.create(
+                campaign=campaign, asked_at=timezone.now(), rate=0.0 if number else rate
+            )
+            _enqueue(shift.pk)
 
 
 def ask_again() -> None:

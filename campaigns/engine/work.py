@@ -17,7 +17,7 @@ from campaigns.engine.journal import Journal, remove_journal
 from campaigns.engine.sender import MakeTransport
 from campaigns.engine.shifts import Lease, top_up_shifts
 from campaigns.engine.worker import Worker
-from campaigns.lifecycle import complete_if_done, note_trouble
+from campaigns.lifecycle import complete_if_done, may_try, note_trouble
 from campaigns.models import Campaign, SendShift
 from campaigns.servers import server_of
 from mailhub.encryption import SecretUnreadable
@@ -74,9 +74,8 @@ class _Shift:
     def work(self, connect: Connect) -> Trouble | None:
         """Fix the audience where that is still to do, and send; why nothing could be sent."""
         campaign = self._shift.campaign
-        if not fix_audience(campaign, self._may_go_on):
+        if not fix_audience(campaign, self._may_go_on) or not may_try(campaign):
             return None
-        top_up_shifts(campaign)
         try:
             composer, make_transport = Composer.of(campaign), connect(campaign)
         except (MailError, MailhubError, SecretUnreadable) as error:
@@ -89,6 +88,7 @@ class _Shift:
                 make_transport=make_transport,
                 is_held=lambda: self._lease.is_held,
                 may_go_on=self._may_go_on,
+                has_answered=lambda: top_up_shifts(campaign),
             )
             self._lease.rate = worker.rate
             worker.work()
@@ -105,6 +105,7 @@ def _hand_over(shift: SendShift, trouble: Trouble | None) -> None:
     """End the shift, and see that the campaign goes on, or ends."""
     with transaction.atomic():
         mine = SendShift.objects.filter(pk=shift.pk, process=shift.process)
+        rate = mine.values_list("rate", flat=True).first() or 0.0
         if not mine.delete()[0]:
             return
         Campaign.objects.filter(pk=shift.campaign_id).update(updated_at=timezone.now())
@@ -116,7 +117,7 @@ def _hand_over(shift: SendShift, trouble: Trouble | None) -> None:
         log.warning("nothing can be sent", campaign=campaign.campaign_id, error=trouble.words)
         note_trouble(campaign, trouble.words, is_final=trouble.is_final)
     elif not is_stopping():
-        top_up_shifts(campaign)
+        top_up_shifts(campaign, rate=rate)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from campaigns.engine.board import Assignment, Board
 from campaigns.engine.claims import Claimed, claim, release
 from campaigns.engine.journal import Journal
 from campaigns.engine.outcomes import Finished, record
+from campaigns.engine.pace import Pace
 from campaigns.engine.sender import MakeTransport, Sender
 from campaigns.lifecycle import forget_trouble
 from campaigns.models import Campaign, CampaignStatus, DeliveryState, SendShift
@@ -44,7 +45,8 @@ _LAST_MESSAGE_SECONDS = 60.0
 class Worker:
     """Sends a campaign's deliveries over a few connections at once.
 
-    `may_go_on` is asked between two steps; `is_held` (the lease) before each message. What
+    `may_go_on` is asked between two steps; `is_held` (the lease) before each message.
+    `has_answered` is called once, when the server has said something to a message. What
     cannot be written to the database is tried again while the lease is held.
     """
 
@@ -57,6 +59,7 @@ class Worker:
         make_transport: MakeTransport,
         is_held: Callable[[], bool],
         may_go_on: Callable[[], bool],
+        has_answered: Callable[[], None],
     ) -> None:
         self._shift = shift
         self._campaign = shift.campaign
@@ -64,15 +67,21 @@ class Worker:
         self._journal = journal
         self._is_held = is_held
         self._may_go_on = may_go_on
+        self._tell_of_answer = has_answered
+        self._has_answered = False
         self._board = Board()
         self._make_transport = make_transport
         self._senders: list[Sender] = []
         self._takes_bare_addresses = takes_bare_addresses(shift.campaign)
         self._paces: deque[tuple[float, int]] = deque()
+        self._pace = Pace(carried=shift.rate, began=time.monotonic())
         self._next_look = self._next_write = self._next_claim = 0.0
 
     def rate(self) -> float:
-        """Messages a second that were accepted lately."""
+        """Messages a second that were accepted lately, to be shown."""
+        return self._pace.rate(time.monotonic())
+
+    def _rate_now(self) -> float:
         now = time.monotonic()
         recent = [(when, count) for when, count in self._paces.copy() if now - when < _RATE_SECONDS]
         if not recent:
@@ -119,8 +128,11 @@ class Worker:
         if now >= self._next_look:
             self._next_look = now + _LOOK_EVERY
             rows = Campaign.objects.filter(pk=self._campaign.pk, tenant__is_active=True)
-            statuses = self._insist(lambda: list(rows.values_list("status", flat=True)))
-            return statuses == [CampaignStatus.IN_PROGRESS]
+            found = self._insist(lambda: list(rows.values_list("status", "trouble_since")))
+            if not found:
+                return False
+            status, self._campaign.trouble_since = found[0]
+            return bool(status == CampaignStatus.IN_PROGRESS)
         return True
 
     def _claim_is_worthwhile(self) -> bool:
@@ -138,10 +150,10 @@ class Worker:
         self._board.put(self._insist(lambda: self._assign(claimed)))
 
     def _man(self) -> None:
-        """As many senders as there is work for."""
-        wanted = min(
-            settings.MAILHUB_CAMPAIGN_CONNECTIONS, math.ceil(self._board.waiting / _A_SENDER)
-        )
+        """As many senders as there is work for; one alone finds out whether trouble is over."""
+        has_trouble = self._campaign.trouble_since is not None and not self._has_answered
+        most = 1 if has_trouble else settings.MAILHUB_CAMPAIGN_CONNECTIONS
+        wanted = min(most, math.ceil(self._board.waiting / _A_SENDER))
         while len(self._senders) < wanted:
             sender = Sender(
                 self._board, self._journal, self._composer, self._make_transport, self._is_held
@@ -152,7 +164,7 @@ class Worker:
     def _batch_size(self) -> int:
         if not self._paces:
             return _FIRST_BATCH
-        return min(max(int(self.rate() * _BATCH_SECONDS), _SMALLEST_BATCH), _LARGEST_BATCH)
+        return min(max(int(self._rate_now() * _BATCH_SECONDS), _SMALLEST_BATCH), _LARGEST_BATCH)
 
     def _assign(self, claimed: list[Claimed]) -> list[Assignment]:
         """Read what the messages say about people; leave out who must not be written to now."""
@@ -192,7 +204,13 @@ class Worker:
         sent = sum(each.state == DeliveryState.SENT for each in finished)
         if sent:
             self._paces.append((now, sent))
+            self._pace.add(now, sent)
+        is_first = not self._has_answered and any(each.has_answered for each in self._senders)
+        if sent or is_first:
             self._insist(lambda: forget_trouble(self._campaign))
+        if is_first:
+            self._has_answered = True
+            self._insist(self._tell_of_answer)
         while self._paces and now - self._paces[0][0] > _RATE_SECONDS:
             self._paces.popleft()
 

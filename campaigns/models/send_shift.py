@@ -15,7 +15,7 @@ from campaigns.models.campaign import Campaign
 class SendShift(models.Model):
     """`journal` is the file, under the data folder of the worker's machine, of its events.
 
-    `rate` is how many messages a second were accepted lately.
+    `rate` is how many messages a second were accepted lately, at first in the turn before.
     """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="shifts")

@@ -20,6 +20,7 @@ from campaigns.engine.processes import Life, life_of, this_process
 from campaigns.engine.settling import settle_lost_shifts
 from campaigns.engine.shifts import Lease, ask_again, take_shift
 from campaigns.models import Campaign, Delivery, DeliveryState, SendShift
+from campaigns.tasks import remove_orphaned_journals
 from contacts.models import Contact
 from tests.campaigns.conftest import Campaigns, states
 from tests.servers.processes import wait_until
@@ -141,6 +142,27 @@ def test_a_turn_that_the_queue_lost_is_asked_for_again(campaigns: Campaigns) -> 
     assert shift.asked_at > long_ago
     assert take_shift(shift.pk) is not None
     assert take_shift(shift.pk) is None
+
+
+def test_the_journals_of_shifts_that_were_deleted_are_removed_after_a_day(
+    campaigns: Campaigns,
+) -> None:
+    campaign, shift, _ = begin(campaigns)
+    other = "999-1"
+    with Journal(other) as journal:
+        journal.started(1, 1)
+    yesterday = timezone.now().timestamp() - timedelta(hours=25).total_seconds()
+    remove_orphaned_journals()
+    assert read_journal(other) is not None
+    for path in journal_folder().iterdir():
+        os.utime(path, (yesterday, yesterday))
+    remove_orphaned_journals()
+    assert read_journal(other) is None
+    assert read_journal(shift.journal) is not None
+    campaign.deliveries.all().delete()
+    campaign.delete()
+    remove_orphaned_journals()
+    assert read_journal(shift.journal) is None
 
 
 def test_a_process_is_known_by_more_than_its_number() -> None:
