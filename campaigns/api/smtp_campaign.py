@@ -17,6 +17,7 @@ from accounts.api.viewsets import CallerViewSet
 from accounts.connections import smtp_encryption
 from accounts.idempotency import idempotent
 from accounts.models import AccountEncryption, EmailAccount
+from accounts.validators import clean_hostname
 from campaigns.creation import CampaignPlan, PlannedServer, create_campaign
 from campaigns.models import Campaign
 from contacts.addresses import InvalidAddress, normalise_email
@@ -111,6 +112,9 @@ class SmtpCampaignSerializer(StrictMixin, serializers.Serializer[Any]):
         child=AttachmentSerializer(), required=False, max_length=MOST_ATTACHMENTS
     )
     scheduled_at = serializers.DateTimeField(required=False)
+
+    def validate_smtp_server(self, value: str) -> str:
+        return clean_hostname(value) if value else ""
 
     def validate_headers(self, value: dict[str, str]) -> dict[str, str]:
         if len(value) > MOST_HEADERS:

@@ -122,6 +122,11 @@ def test_the_password_is_sealed_while_it_runs_and_erased_afterwards(
         ({"smtp_encryption": "ssl"}, "smtp_encryption"),
         ({"smtp_port": 70_000}, "smtp_port"),
         ({"smtp_server": None}, "smtp_server"),
+        ({"smtp_server": "a b"}, "smtp_server"),
+        ({"smtp_server": "[smtp.example.org]"}, "smtp_server"),
+        ({"smtp_server": "smtp.example.org:25"}, "smtp_server"),
+        ({"smtp_server": "http://smtp.example.org"}, "smtp_server"),
+        ({"smtp_server": "a..b"}, "smtp_server"),
         ({"account_id": "5ff7bb1c-3f4d-4e39-9d1c-7ac4f6d33f9f"}, "smtp_server"),
         ({"list_ids": [1]}, "list_ids"),
         ({"segment": {}}, "segment"),
@@ -140,6 +145,22 @@ def test_bad_input_is_refused_by_name_and_nothing_is_stored(
     assert answer.status_code == 400
     assert field in answer.json()["details"]["fields"]
     assert nothing_is_stored()
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("[::1]", "::1"),
+        (" SMTP.Example.ORG. ", "smtp.example.org"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("there-is-no-such-host.invalid", "there-is-no-such-host.invalid"),
+    ],
+)
+def test_a_host_is_stored_as_it_goes_on_the_wire(people: People, given: str, stored: str) -> None:
+    Contact.objects.create(tenant=people.tenant, email="a@example.com")
+    answer = people.member.api.post("/api/smtp-campaign", payload(smtp_server=given))
+    assert answer.status_code == 202, answer.json()
+    assert Campaign.objects.get().smtp_host == stored
 
 
 @pytest.mark.parametrize(
