@@ -11,7 +11,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-development run demo test faults lint format requirements openapi clean
+.PHONY: help install install-development run demo test bench faults lint format requirements openapi clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: $(DEVELOPMENT) ## every test, on SQLite, then on PostgreSQL and Redis; ARG
 
 faults: $(DEVELOPMENT) ## the long rounds of kill -9 in mid-campaign; ARGS="--rounds 4 --postgresql"
 	@$(VENV)/python -m tests.faults.campaign_kill $(ARGS)
+
+bench: $(DEVELOPMENT) ## measure against what else does the same job; ARGS="--messages 20000"
+	@$(VENV)/python -m bench.first_sync $(ARGS)
 
 lint: $(DEVELOPMENT) ## style, types, layers, migrations, the API document
 	$(VENV)/ruff check .

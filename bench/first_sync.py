@@ -43,6 +43,7 @@ def main() -> None:
         print(f"{chosen.messages} messages, {octets / 1e6:.0f} MB", flush=True)
         warm_up(user)
         report(user, chosen.messages, chosen.rounds, chosen.profile)
+        many_folders(server)
     finally:
         server.stop()
 
@@ -82,6 +83,15 @@ def report(user: DovecotUser, count: int, rounds: int, profile: str) -> None:
             print(f"mailhub / {other}: {rates['mailhub'] / rates[other]:.2f}")
 
 
+def many_folders(server: DovecotServer, count: int = 200) -> None:
+    """How long a pass takes, from connecting to the end, where nothing happened anywhere."""
+    user = server.add_user("folders@example.org")
+    for number, content in enumerate(letters(count, seed=2)):
+        user.deliver(content, f"Folder {number}")
+    print(f"{count} folders, nothing new since the last pass")
+    mailhub(user, count, "")
+
+
 def mailhub(user: DovecotUser, count: int, profile: str) -> float:
     """Messages a second of a first pass; says what else was measured."""
     told = {"port": user.server.port, "user": user.name, "password": user.password}
@@ -98,9 +108,11 @@ def mailhub(user: DovecotUser, count: int, profile: str) -> float:
         raise SystemExit(ended.stderr)
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found["messages"] == count, found
+    page = found["first_page_seconds"]
+    shown = f"first page after {page:.2f} s, " if page is not None else ""
     print(
-        f"  first page after {found['first_page_seconds']:.2f} s,"
-        f" a pass without changes {found['no_change_seconds']:.3f} s,"
+        f"  {found['processor_seconds'] / count * 1000:.2f} ms of processor a message,"
+        f" {shown}a pass without changes {found['no_change_seconds']:.3f} s,"
         f" peak memory {found['peak_mb']:.0f} MB"
     )
     return float(count / found["seconds"])

@@ -45,6 +45,14 @@ def test_no_draft_is_left_and_nobody_else_may_look(raw: RawStore, tmp_path: Path
     assert {path.name for path in files} == {digest_of(b"a"), digest_of(b"b")}
 
 
+def test_what_cannot_be_kept_is_an_error_even_where_nobody_asks(
+    raw: RawStore, tmp_path: Path
+) -> None:
+    (tmp_path / "raw").write_bytes(b"in the way")
+    with pytest.raises(NotADirectoryError), raw.putting([b"a", b"b"]):
+        pass
+
+
 def test_accounts_share_nothing(raw: RawStore) -> None:
     (digest,) = raw.put_many([b"mine"])
     other = RawStore(uuid.uuid4())
