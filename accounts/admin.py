@@ -147,11 +147,8 @@ class DelegationInline(admin.TabularInline):  # type: ignore[type-arg]  # not ge
 class EmailAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     list_display = (
         "email_address",
-        "account_name",
-        "tenant",
         "user",
-        "protocol",
-        "hostname",
+        "server",
         "is_enabled",
         "is_syncing",
         "last_sync_at",
@@ -164,6 +161,11 @@ class EmailAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
     readonly_fields = ("is_syncing", "last_sync_at", "created_at", "updated_at")
     inlines = (DelegationInline,)
     actions = ("verify_login",)
+
+    @admin.display(description="server", ordering="hostname")
+    def server(self, account: EmailAccount) -> str:
+        """Where mail is read, and how."""
+        return f"{account.hostname} ({account.get_protocol_display()})"
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: EmailAccount | None = None

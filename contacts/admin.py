@@ -45,7 +45,6 @@ class ContactAdmin(LargeTableAdmin):
         "tenant",
         "email_count",
         "last_email_sent",
-        "created_at",
     )
     list_filter = ("status", "tenant")
     search_fields = ("email",)

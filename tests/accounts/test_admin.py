@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from axes.models import AccessAttempt, AccessLog
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
@@ -195,3 +196,25 @@ def test_deleting_an_account_in_the_admin_leaves_no_secret_behind(
     operator.post(reverse("admin:accounts_emailaccount_delete", args=[account.pk]), {"post": "yes"})
     assert not EmailAccount.objects.exists()
     assert not Credential.objects.exists()
+
+
+def test_what_never_runs_has_no_page(operator: Client) -> None:
+    index = operator.get(reverse("admin:index")).content.decode()
+    assert "Scheduled tasks" not in index
+    assert "Access failures" not in index
+    for path in ("django_q/schedule/add/", "axes/accessfailurelog/"):
+        assert operator.get(f"/admin/{path}").status_code == 404
+
+
+def test_what_the_login_guard_notes_is_not_written_by_hand(operator: Client) -> None:
+    attempt = AccessAttempt.objects.create(
+        username="mary@acme", ip_address="192.0.2.1", failures_since_start=3
+    )
+    entry = AccessLog.objects.create(username="mary@acme", ip_address="192.0.2.1")
+    for model, row in (("accessattempt", attempt), ("accesslog", entry)):
+        assert operator.get(reverse(f"admin:axes_{model}_add")).status_code == 403
+        change = reverse(f"admin:axes_{model}_change", args=[row.pk])
+        assert operator.get(change).status_code == 200
+        operator.post(change, {"username": "eve@acme", "failures_since_start": "0"})
+        row.refresh_from_db()
+        assert row.username == "mary@acme"

@@ -95,3 +95,20 @@ def test_a_search_without_scripts(members_desk: Desk, people: People) -> None:
     lines = download.value.path().read_text().splitlines()
     assert lines[0].startswith("email,")
     assert len(lines) == 4
+
+
+def test_a_page_of_contacts_is_short_on_a_phone(members_desk: Desk, people: People) -> None:
+    for number in range(50):
+        Contact.objects.create(
+            tenant=people.tenant,
+            email=f"ann{number}@example.com",
+            first_name="Ann" if number % 2 else "",
+            company="A company with a rather long name" if number % 3 else "",
+        )
+    page = members_desk.open("/contacts")
+    page.get_by_text("ann0@example.com").wait_for()
+    members_desk.look("contacts-fifty")
+    page.set_viewport_size({"width": 390, "height": 844})
+    table = page.get_by_role("table").bounding_box()
+    assert table is not None
+    assert table["height"] < 50 * 72

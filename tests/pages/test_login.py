@@ -138,3 +138,10 @@ def test_a_live_part_of_a_page_leads_to_the_login_when_the_session_ended(db: Non
         headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/campaigns?status=x"},
     )
     assert (answer.status_code, answer["HX-Redirect"]) == (401, "/login?next=/campaigns")
+
+
+def test_the_form_says_what_a_login_name_looks_like(db: None) -> None:
+    page = Client().get("/login").text
+    assert '<label for="id_username">Login name</label>' in page
+    assert 'aria-describedby="id_username_hint"' in page
+    assert "as in mary@acme" in page
