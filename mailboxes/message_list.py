@@ -10,23 +10,27 @@ walked by itself, and the walks are merged, as no index has several accounts in 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from django.db import connections
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.db.models.functions import Left
 
 from mailboxes.models import Folder, FolderEntry, Message
 from mailboxes.search.excerpts import LONGEST_READ, Highlights
 from mailboxes.search.index import place_after, place_of
+from mailboxes.search.matching import newest_places
 from mailboxes.search.query import FolderName, SearchQuery
 
 # Arrival and id of a message: its place in the list.
 Position = tuple[datetime, int]
+# How many of the newest messages PostgreSQL looks at before it asks its index of words.
+_WALKED = 5000
 
 # What a person calls a folder → its role.
 _ROLES = {"spam": "junk", "bin": "trash"}
@@ -80,7 +84,7 @@ def list_messages(
     merged = wanted.merged()
     if merged is None:
         return []
-    walks = [_walk(account_id, merged, after)[:size] for account_id in account_ids]
+    walks = [_walk(account_id, merged, after, size) for account_id in account_ids]
     ids = [message_id for _, message_id in islice(heapq.merge(*walks, reverse=True), size)]
     found = with_placements(Message.objects.filter(pk__in=ids)).defer("text").in_bulk()
     page = [found[pk] for pk in ids if pk in found]
@@ -121,25 +125,40 @@ def matching(
 
 
 def found_by_words(
-    account_id: UUID, wanted: MessageFilter, after: Position | None
-) -> QuerySet[Message]:
-    """Messages along the full-text index, newest first; each has its `place` there."""
+    account_id: UUID, wanted: MessageFilter, placed: Sequence[Q], after: Position | None, size: int
+) -> list[tuple[int, int]]:
+    """Places in the full-text index (see `place_of`) and ids, newest first."""
     ends = [] if after is None else [place_of(*after)]
     if wanted.before is not None:
         ends.append(place_after(wanted.before))
-    messages = Message.objects.visible().search(
-        account_id,
-        wanted.query.words,
-        at_least=None if wanted.since is None else place_of(wanted.since, 0),
-        below=min(ends, default=None),
-    )
-    messages = messages.filter(_content(wanted, ""), *_flags(wanted, "pk"))
+    below = min(ends, default=None)
+    start = None if wanted.since is None else place_of(wanted.since, 0)
+    conditions = [_content(wanted, ""), *_flags(wanted, "pk"), *placed]
     if wanted.folder_id is not None:
-        messages = messages.filter(_lying_in([wanted.folder_id], "pk"))
-    return messages
+        conditions.append(_lying_in([wanted.folder_id], "pk"))
+
+    def find(at_least: int | None, *, are_few: bool = False) -> list[tuple[int, int]]:
+        messages = Message.objects.visible().search(
+            account_id, wanted.query.words, at_least=at_least, below=below, are_few=are_few
+        )
+        # The index's column is none that the model has.
+        found = messages.filter(*conditions).values_list("place", "pk")  # type: ignore[misc]
+        return list(found[:size])
+
+    using = Message.objects.db
+    if connections[using].vendor == "sqlite":
+        return find(start)
+    # Frequent words are found among the newest messages; of others there are few to sort.
+    newest = newest_places(using, account_id, below, _WALKED)
+    if newest is None or (start is not None and start >= newest):
+        return find(start)
+    near = find(newest)
+    return near if len(near) == size else find(start, are_few=True)
 
 
-def _walk(account_id: UUID, wanted: MessageFilter, after: Position | None) -> QuerySet[Any, Any]:
+def _walk(
+    account_id: UUID, wanted: MessageFilter, after: Position | None, size: int
+) -> Iterable[tuple[Any, int]]:
     """Along the words where there are any, else along the placements."""
     choices = [(name, _folders_named(account_id, name)) for name in wanted.query.folders]
     for choice in choices:
@@ -150,11 +169,9 @@ def _walk(account_id: UUID, wanted: MessageFilter, after: Position | None) -> Qu
             choices = [other for other in choices if other is not choice]
             break
     if wanted.query.words:
-        found = found_by_words(account_id, wanted, after).filter(*_folders(choices, "pk"))
-        # The index's column is none that the model has.
-        return found.values_list("place", "pk")  # type: ignore[misc]
+        return found_by_words(account_id, wanted, _folders(choices, "pk"), after, size)
     entries = FolderEntry.objects.filter(*_folders(choices, "message_id"), account_id=account_id)
-    return matching(entries, wanted, after)
+    return matching(entries, wanted, after)[:size]
 
 
 def _folders_named(account_id: UUID, named: FolderName) -> list[int]:

@@ -37,9 +37,12 @@ class MessageQuerySet(MailQuerySet["Message"]):
         *,
         at_least: int | None = None,
         below: int | None = None,
+        are_few: bool = False,
     ) -> MessageQuerySet:
         """The account's messages with these words, newest first; see `matching_words`."""
-        return matching_words(self, account_id, words, at_least=at_least, below=below)
+        return matching_words(
+            self, account_id, words, at_least=at_least, below=below, are_few=are_few
+        )
 
 
 class Message(models.Model):

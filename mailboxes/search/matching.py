@@ -38,11 +38,13 @@ def matching_words(
     *,
     at_least: int | None = None,
     below: int | None = None,
+    are_few: bool = False,
 ) -> Rows:
     """The account's messages that hold these words, and not the excluded ones.
 
     In the order of the index, newest first; each has its `place` in it, which is bounded by
-    `at_least` and `below` (see `place_of`).
+    `at_least` and `below` (see `place_of`). `are_few`: PostgreSQL shall gather and sort all
+    matches, which it does not guess right by itself, in place of walking until it has enough.
     """
     if connections[messages.db].vendor == "sqlite":
         order, wheres, params = "message_search.rowid", *_in_sqlite(account_id, words)
@@ -54,14 +56,36 @@ def matching_words(
     if below is not None:
         wheres.append(f"{order} < %s")
         params.append(below)
+    # What is computed has no index to walk along.
+    value = f"{order} + 0" if are_few else order
     found = messages.extra(  # noqa: S610 - no word of a person's is in it but as a parameter
-        select={"place": order},
+        select={"place": value},
         tables=["message_search"],
         where=wheres,
         params=params,
-        order_by=[f"-{order}"],
+        order_by=["-place"],
     )
     return cast(Rows, found)
+
+
+def newest_places(using: str, account_id: UUID, below: int | None, count: int) -> int | None:
+    """The place above which the account's `count` newest messages are; None: it has no more.
+
+    For PostgreSQL, whose index is a table.
+    """
+    condition = "account_id = %s"
+    params: list[str | int] = [str(account_id)]
+    if below is not None:
+        condition += " AND place < %s"
+        params.append(below)
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            f"SELECT place FROM message_search WHERE {condition}"  # noqa: S608 - constants
+            " ORDER BY place DESC OFFSET %s LIMIT 1",
+            [*params, count],
+        )
+        row = cursor.fetchone()
+    return None if row is None else int(row[0])
 
 
 def _in_sqlite(account_id: UUID, words: Sequence[Words]) -> tuple[list[str], list[Any]]:

@@ -1,6 +1,7 @@
 """What a person types into the search box → what is looked for. Pure, and raises for nothing.
 
-Words must all occur. `"…"` is a phrase, `invo*` the beginning of a word, `-` before
+Words must all occur. `"…"` is a phrase, `invo*` the beginning of a word (of three
+characters or more: shorter ones would stand for half the index), `-` before
 anything excludes it. `from:`, `to:` and `subject:` look in one place;
 `has:attachment`, `is:unread`, `is:read`, `is:flagged`, `is:unflagged`, `in:` (a folder's
 role, path or name), `before:`, `after:` and `since:` (a day, month or year in UTC; `before` is
@@ -19,6 +20,7 @@ from mailboxes.search.scripts import has_words
 
 LONGEST_QUERY = 500
 MOST_PARTS = 32
+SHORTEST_PREFIX = 3
 
 
 class Place(StrEnum):
@@ -77,6 +79,7 @@ _PART = re.compile(
         (?:"(?P<phrase>[^"]*)(?:"|$)(?P<star>\*?)|(?P<word>[^\s"]+))""",
     re.VERBOSE | re.IGNORECASE,
 )
+_LAST_WORD = re.compile(r"[^\W_]+(?=[\W_]*$)")
 _DAY = re.compile(r"(\d{4})(?:[-/.](\d{1,2})(?:[-/.](\d{1,2}))?)?", re.ASCII)
 _STATES = {
     ("is", "unread"): ("unread", True),
@@ -135,7 +138,9 @@ class _Reader:
         )
 
     def _read_words(self, part: re.Match[str], value: str, place: Place, is_excluded: bool) -> None:
-        is_prefix = bool(part["star"]) or (part["phrase"] is None and value.endswith("*"))
+        is_starred = bool(part["star"]) or (part["phrase"] is None and value.endswith("*"))
+        last = _LAST_WORD.search(value)
+        is_prefix = is_starred and last is not None and len(last[0]) >= SHORTEST_PREFIX
         if has_words(value):
             self._words.append(
                 Words(text=value, place=place, is_prefix=is_prefix, is_excluded=is_excluded)

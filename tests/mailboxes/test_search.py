@@ -241,6 +241,34 @@ def test_pages_of_a_search_follow_each_other(filled: Mailbox, api: APIClient, q:
 
 
 @pytest.mark.django_db
+def test_rare_and_frequent_words_of_a_large_account(account: EmailAccount) -> None:
+    # More than PostgreSQL looks at one by one.
+    Message.objects.bulk_create(
+        Message(
+            account=account,
+            subject="rare old" if number in (5, 7) else "often",
+            received_at=DAY + timedelta(minutes=number),
+            size=1,
+        )
+        for number in range(5200)
+    )
+
+    def arrivals(text: str, after: tuple[datetime, int] | None = None) -> list[datetime]:
+        wanted = MessageFilter(query=read_query(text))
+        return [row.received_at for row in list_messages([account.pk], wanted, after=after, size=3)]
+
+    def minutes(*numbers: int) -> list[datetime]:
+        return [DAY + timedelta(minutes=number) for number in numbers]
+
+    assert arrivals("often") == minutes(5199, 5198, 5197)
+    assert arrivals("rare") == minutes(7, 5)
+    assert arrivals("often", after=(DAY + timedelta(minutes=6), 0)) == minutes(4, 3, 2)
+    assert arrivals("rare", after=(DAY + timedelta(minutes=7), 0)) == minutes(5)
+    assert arrivals("rare since:2026-11-02") == []
+    assert arrivals("often since:2026-11-04") == minutes(5199, 5198, 5197)
+
+
+@pytest.mark.django_db
 def test_a_message_of_two_folders_and_one_of_none(filled: Mailbox, api: APIClient) -> None:
     assert search(api, "gamma").count("Report 3") == 1
     for folder in (filled.inbox, filled.remote.folder("Archive")):
