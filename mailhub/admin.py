@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib import admin
 from django_q.admin import Schedule
 
-# Importing both modules registers their pages before the site looks for them.
+# Importing both modules registers their pages, before the site comes to look for them.
 if not settings.Q_CLUSTER["scheduler"]:
     admin.site.unregister(Schedule)
 if not settings.AXES_ENABLE_ACCESS_FAILURE_LOG:
