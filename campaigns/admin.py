@@ -16,8 +16,9 @@ from django.utils.safestring import SafeString
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
 from campaigns.models import Campaign, CampaignAttachment, Delivery, DeliveryState
 from campaigns.progress import Progress, measure_progress, measure_progress_of
+from campaigns.resolving import mark_uncertain_sent, resend_uncertain, retry_failed
 from mailhub.admin_lists import HistoryAdmin, ReadOnlyAdmin
-from mailhub.errors import Conflict
+from mailhub.errors import Conflict, InvalidInput
 
 _HEAVY = ("html_body", "text_body", "headers", "smtp_password")
 _BESIDE = (DeliveryState.FAILED, DeliveryState.SKIPPED, DeliveryState.UNCERTAIN)
@@ -68,7 +69,7 @@ class CampaignAdmin(HistoryAdmin):
     search_fields = ("name", "campaign_id", "subject", "from_email")
     date_hierarchy = "created_at"
     ordering = ("-pk",)
-    actions = ("pause", "resume", "cancel")
+    actions = ("pause", "resume", "cancel", "resend", "mark_sent", "retry")
     inlines = (AttachmentInline,)
     fieldsets = (
         (None, {"fields": ("campaign_id", "name", "tenant", "created_by", "kind")}),
@@ -150,18 +151,38 @@ class CampaignAdmin(HistoryAdmin):
         """Send nothing more, for good."""
         self._change_each(request, campaigns, cancel_campaign, "cancelled")
 
+    @admin.action(
+        description="Send again to the uncertain, some of whom may have it", permissions=["change"]
+    )
+    def resend(self, request: HttpRequest, campaigns: QuerySet[Campaign]) -> None:
+        """Mail everybody once more whose last answer was not seen."""
+        self._change_each(request, campaigns, resend_uncertain, "go on")
+
+    @admin.action(description="Count the uncertain as sent", permissions=["change"])
+    def mark_sent(self, request: HttpRequest, campaigns: QuerySet[Campaign]) -> None:
+        """Believe that they have it; the deliveries say who decided."""
+        by = request.user.get_username()
+        self._change_each(
+            request, campaigns, lambda campaign: mark_uncertain_sent(campaign, by=by), "resolved"
+        )
+
+    @admin.action(description="Try again who failed", permissions=["change"])
+    def retry(self, request: HttpRequest, campaigns: QuerySet[Campaign]) -> None:
+        """Queue everybody once more whom the server refused."""
+        self._change_each(request, campaigns, retry_failed, "go on")
+
     def _change_each(
         self,
         request: HttpRequest,
         campaigns: QuerySet[Campaign],
-        change: Callable[[Campaign], None],
+        change: Callable[[Campaign], object],
         done: str,
     ) -> None:
         changed = 0
         for campaign in campaigns:
             try:
                 change(campaign)
-            except Conflict as refusal:
+            except (Conflict, InvalidInput) as refusal:
                 words = f"{campaign.name}: {refusal.message}"
                 self.message_user(request, words, messages.WARNING)
             else:

@@ -34,7 +34,8 @@ class Progress:
     """Where a campaign stands.
 
     `sent` means accepted by the server. `rate_per_second` is that of the last seconds while
-    it runs, the average of the run when it is over. `seconds_left` and
+    it runs, the average of the run when it is over. `retry_at` is when a server is tried
+    again that has trouble, None where it has none or nothing is sent. `seconds_left` and
     `estimated_completion_at` are None where they are not known.
     """
 
@@ -54,7 +55,13 @@ class Progress:
     completed_at: datetime | None
     updated_at: datetime
     last_error: str
+    retry_at: datetime | None = None
     latest_failures: tuple[Failure, ...] = ()
+
+    @property
+    def shown_status(self) -> str:
+        """Its status, or held_up where its server has trouble."""
+        return self.status if self.retry_at is None else "held_up"
 
     @property
     def percent(self) -> float:
@@ -143,6 +150,7 @@ def _measure(
         completed_at=campaign.completed_at,
         updated_at=max(campaign.updated_at, pace.heard_of or campaign.updated_at),
         last_error=campaign.last_error,
+        retry_at=campaign.retry_at if campaign.is_active else None,
         latest_failures=failures,
     )
 

@@ -11,4 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns/<str:campaign_id>/pause", views.pause, name="pause-campaign"),
     path("campaigns/<str:campaign_id>/resume", views.resume, name="resume-campaign"),
     path("campaigns/<str:campaign_id>/cancel", views.cancel, name="cancel-campaign"),
+    path("campaigns/<str:campaign_id>/resend", views.resend, name="resend-uncertain"),
+    path("campaigns/<str:campaign_id>/mark-sent", views.mark_sent, name="mark-uncertain-sent"),
+    path("campaigns/<str:campaign_id>/retry", views.retry, name="retry-failed"),
 ]

@@ -1,6 +1,8 @@
-"""Pages about campaigns: the list, one campaign as it goes, pause, resume, cancel."""
+"""Pages about campaigns: the list, one campaign as it goes, and what a person decides."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -12,8 +14,15 @@ from accounts.pages import PageRequest, page
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import measure_progress, measure_progress_of
+from campaigns.resolving import (
+    mark_uncertain_sent,
+    needs_password,
+    resend_uncertain,
+    retry_failed,
+)
 from mailhub.api.pagination import page_after, write_cursor
-from mailhub.errors import Conflict
+from mailhub.errors import Conflict, InvalidInput
+from mailhub.templatetags.pages import count
 
 CAMPAIGNS_A_PAGE = 20
 
@@ -70,7 +79,7 @@ def show_measures(request: PageRequest, campaign_id: str) -> HttpResponse:
     campaign = _find(request, campaign_id)
     progress = measure_progress(campaign)
     context = {"campaign": campaign, "progress": progress}
-    if request.GET.get("status") != progress.status:
+    if request.GET.get("status") != progress.shown_status:
         response = render(request, "campaigns/whole.html", context)
         response["HX-Retarget"] = "#campaign"
         return response
@@ -118,6 +127,85 @@ def cancel(request: PageRequest, campaign_id: str) -> HttpResponse:
         return redirect("campaign", campaign_id)
     context = {"campaign": campaign, "progress": progress}
     return render(request, "campaigns/cancel.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page(scope="campaigns", writes=True)
+def resend(request: PageRequest, campaign_id: str) -> HttpResponse:
+    """Asks once, naming how many are uncertain, then sends to them again."""
+    campaign = _find(request, campaign_id)
+    password = request.POST.get("smtp_password", "")
+    return _decide(
+        request,
+        campaign,
+        template="campaigns/resend.html",
+        number=measure_progress(campaign).uncertain,
+        act=lambda: resend_uncertain(campaign, password=password),
+        done="{} will be sent the message again.",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page(scope="campaigns", writes=True)
+def mark_sent(request: PageRequest, campaign_id: str) -> HttpResponse:
+    """Asks once, naming how many are uncertain, then counts them as sent."""
+    campaign = _find(request, campaign_id)
+    by = request.caller.user.get_username()
+    return _decide(
+        request,
+        campaign,
+        template="campaigns/mark_sent.html",
+        number=measure_progress(campaign).uncertain,
+        act=lambda: mark_uncertain_sent(campaign, by=by),
+        done="{} now counted as sent.",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page(scope="campaigns", writes=True)
+def retry(request: PageRequest, campaign_id: str) -> HttpResponse:
+    """Asks once, naming how many failed, then tries them again."""
+    campaign = _find(request, campaign_id)
+    password = request.POST.get("smtp_password", "")
+    return _decide(
+        request,
+        campaign,
+        template="campaigns/retry.html",
+        number=measure_progress(campaign).failed,
+        act=lambda: retry_failed(campaign, password=password),
+        done="{} will be tried again.",
+    )
+
+
+def _decide(
+    request: PageRequest,
+    campaign: Campaign,
+    *,
+    template: str,
+    number: int,
+    act: Callable[[], int],
+    done: str,
+) -> HttpResponse:
+    """The question on GET; on POST the deed, or the question again with what was wrong."""
+    if not number and request.method != "POST":
+        return redirect("campaign", campaign.campaign_id)
+    problem = ""
+    if request.method == "POST":
+        try:
+            messages.success(request, done.format(count(act(), "recipient,recipients")))
+            return redirect("campaign", campaign.campaign_id)
+        except Conflict as refusal:
+            messages.error(request, refusal.message)
+            return redirect("campaign", campaign.campaign_id)
+        except InvalidInput as refusal:
+            problem = refusal.message
+    context = {
+        "campaign": campaign,
+        "number": number,
+        "needs_password": needs_password(campaign),
+        "problem": problem,
+    }
+    return render(request, template, context, status=400 if problem else 200)
 
 
 def _find(request: PageRequest, campaign_id: str) -> Campaign:

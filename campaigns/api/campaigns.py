@@ -18,6 +18,13 @@ from accounts.idempotency import idempotent
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
 from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState
 from campaigns.progress import Progress, measure_progress, measure_progress_of
+from campaigns.resolving import (
+    Resolution,
+    mark_uncertain_sent,
+    resend_uncertain,
+    retry_failed,
+)
+from mailhub.api.strict import StrictMixin
 from mailhub.errors import InvalidInput
 
 
@@ -53,6 +60,20 @@ class CampaignSerializer(CampaignStatusSerializer):
     account_id = serializers.UUIDField(allow_null=True)
     smtp_server = serializers.CharField(allow_blank=True)
     scheduled_at = serializers.DateTimeField(allow_null=True)
+
+
+class RetrySerializer(StrictMixin, serializers.Serializer[Any]):
+    """`smtp_password` is needed where it came with the campaign, and is erased at its end."""
+
+    smtp_password = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, write_only=True, max_length=4096
+    )
+
+
+class ResolutionSerializer(RetrySerializer):
+    """What is to become of the uncertain."""
+
+    action = serializers.ChoiceField([each.value for each in Resolution])
 
 
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):
@@ -173,7 +194,31 @@ class CampaignViewSet(CampaignsOfCaller):
         """Send nothing more, for good."""
         return self._change(cancel_campaign)
 
-    def _change(self, change: Callable[[Campaign], None]) -> Response:
+    @extend_schema(request=ResolutionSerializer, responses=CampaignSerializer)
+    @action(detail=True, methods=["post"], url_path="resolve-uncertain")
+    @idempotent()
+    def resolve_uncertain(self, request: Request, campaign_id: str) -> Response:
+        """Decide about the uncertain: `resend`, which may reach somebody twice, or `mark_sent`."""
+        serializer = ResolutionSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        given = serializer.validated_data
+        if given["action"] == Resolution.RESEND:
+            password = given.get("smtp_password", "")
+            return self._change(lambda campaign: resend_uncertain(campaign, password=password))
+        by = self.caller.user.get_username()
+        return self._change(lambda campaign: mark_uncertain_sent(campaign, by=by))
+
+    @extend_schema(request=RetrySerializer, responses=CampaignSerializer)
+    @action(detail=True, methods=["post"], url_path="retry-failed")
+    @idempotent()
+    def retry_failed(self, request: Request, campaign_id: str) -> Response:
+        """Try everybody again who failed."""
+        serializer = RetrySerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        password = serializer.validated_data.get("smtp_password", "")
+        return self._change(lambda campaign: retry_failed(campaign, password=password))
+
+    def _change(self, change: Callable[[Campaign], object]) -> Response:
         campaign = self.get_object()
         change(campaign)
         return self._answer(campaign)

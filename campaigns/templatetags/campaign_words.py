@@ -42,6 +42,8 @@ def progress_words(progress: Progress) -> str:
 def announcement(progress: Progress) -> str:
     """What is said aloud; it changes with every tenth, not with every message."""
     match progress.status:
+        case _ if progress.retry_at is not None:
+            return "Held up: the server has trouble"
         case CampaignStatus.IN_PROGRESS:
             return f"Sending, {int(progress.percent) // _TENTH * _TENTH} percent done"
         case CampaignStatus.PENDING:

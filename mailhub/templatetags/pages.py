@@ -120,6 +120,7 @@ _STATUS = {
     "started": ("Starting", "working"),
     "running": ("Running", "working"),
     "in_progress": ("In progress", "working"),
+    "held_up": ("Held up", "warn"),
     "paused": ("Paused", "warn"),
     "completed": ("Completed", "good"),
     "failed": ("Failed", "bad"),

@@ -84,6 +84,8 @@ campaigns:read  GET    campaigns/{campaign}                  200    200    200  
 campaigns:write POST   campaigns/{campaign}/pause            403    200    200      200    200    200   200   404
 campaigns:write POST   campaigns/{paused}/resume             403    200    200      200    200    200   200   404
 campaigns:write POST   campaigns/{campaign}/cancel           403    200    200      200    200    200   200   404
+campaigns:write POST   campaigns/{campaign}/resolve-uncertain 403   200    200      200    200    200   200   404
+campaigns:write POST   campaigns/{campaign}/retry-failed     403    200    200      200    200    200   200   404
 campaigns:read  GET    campaigns/{campaign}/deliveries       200    200    200      200    200    200   200   404
 admin:read      GET    users                                 403    403    403      403    403    200   200   none
 admin:write     POST   users                                 403    403    403      403    403    201   201   201
@@ -143,6 +145,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "smtp_port": 1,
         "smtp_encryption": "none",
     },
+    "POST campaigns/{campaign}/resolve-uncertain": {"action": "resend"},
     "POST smtp-campaign#by-the-account": {**_CAMPAIGN, "account_id": "{account}"},
     "POST users": {"name": "nora"},
     "PATCH users/{user}": {"role": "viewer"},

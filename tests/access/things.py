@@ -107,8 +107,8 @@ class Things:
 
     def _fill_campaigns(self) -> None:
         member = self.people.member
-        running = make_campaign(member, name=MARK, queued=1)
-        running.deliveries.update(email=f"{MARK}@example.com")
+        running = make_campaign(member, name=MARK, queued=1, failed=1, uncertain=1)
+        running.deliveries.filter(state="queued").update(email=f"{MARK}@example.com")
         paused = make_campaign(member, name=MARK, queued=1, status=CampaignStatus.PAUSED)
         self.names |= {"campaign": running.campaign_id, "paused": paused.campaign_id}
 

@@ -92,6 +92,26 @@ def test_deliveries_show_the_servers_words(people: People, admin_pages: Client) 
     assert "p20@example.com" not in page
 
 
+def test_the_uncertain_are_resolved_and_the_failed_retried(
+    people: People, admin_pages: Client
+) -> None:
+    campaign = add_campaign(people)
+    uncertain = Delivery.objects.get(email="p0@example.com")
+    for action, state in (("resend", "queued"), ("mark_sent", "sent")):
+        Delivery.objects.filter(pk=uncertain.pk).update(state=DeliveryState.UNCERTAIN, reply="")
+        admin_pages.post(
+            "/admin/campaigns/campaign/", {"action": action, "_selected_action": campaign.pk}
+        )
+        uncertain.refresh_from_db()
+        assert uncertain.state == state
+    assert uncertain.reply == "root marked it as sent. "
+    Campaign.objects.update(status=CampaignStatus.COMPLETED, smtp_password="")
+    retry = {"action": "retry", "_selected_action": campaign.pk}
+    page = admin_pages.post("/admin/campaigns/campaign/", retry, follow=True).content.decode()
+    assert "password again" in page
+    assert Delivery.objects.filter(state=DeliveryState.FAILED).count() == 1
+
+
 def test_actions(people: People, admin_pages: Client) -> None:
     campaign = add_campaign(people)
     for action, status in (("pause", "paused"), ("resume", "in_progress"), ("cancel", "cancelled")):

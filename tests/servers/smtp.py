@@ -32,7 +32,7 @@ class SmtpReceiver:
     order (credentials left out), `connections` how many were made, `script` what to answer in
     place of the usual. `users` are passwords by user name, `tokens` bearer tokens by user
     name; a login is required where either is given. `certificate` and `key` are PEM files,
-    needed for `encryption` other than NONE.
+    needed for `encryption` other than NONE. Without a `port` it takes one that is free.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class SmtpReceiver:
         smtputf8: bool = True,
         size_limit: int | None = 33_554_432,
         extended: bool = True,
+        port: int = 0,
     ) -> None:
         self.encryption = encryption
         self.certificate = certificate
@@ -62,7 +63,7 @@ class SmtpReceiver:
         self.size_limit = size_limit
         self.extended = extended
         self.host = "127.0.0.1"
-        self.port = 0
+        self.port = port
         self.script = Script()
         self.messages: list[ReceivedMessage] = []
         self.commands: list[str] = []
@@ -138,7 +139,7 @@ class SmtpReceiver:
         server = await loop.create_server(
             lambda: _Conversation(self, context),
             self.host,
-            0,
+            self.port,
             ssl=context if self.encryption is Encryption.TLS else None,
         )
         self.port = server.sockets[0].getsockname()[1]
