@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from django.db import transaction
 from django.db.models import F
 
+from mailboxes.journal import writing
 from mailboxes.models import Folder, FolderEntry
 from mailboxes.sync.batches import in_batches
 from mailboxes.sync.message_store import BATCH, MessageStore
@@ -23,8 +23,9 @@ def set_flags(
     values = {"is_seen": is_read, "is_flagged": is_flagged}
     values = {name: value for name, value in values.items() if value is not None}
     for some in in_batches(uids, BATCH):
-        with transaction.atomic():
+        with writing(folder.account_id) as note:
             rows = FolderEntry.objects.filter(folder=folder, uid__in=some)
+            note.changed(rows.values_list("message_id", flat=True))
             if is_read is not None:
                 turned = rows.exclude(is_seen=is_read).count()
                 _count(folder, unread=-turned if is_read else turned)
@@ -39,7 +40,7 @@ def refile(source: Folder, target: Folder, uids: Mapping[int, int | None]) -> No
     second copy a message of its own.
     """
     for some in in_batches(list(uids), BATCH):
-        with transaction.atomic():
+        with writing(source.account_id) as note:
             rows = list(FolderEntry.objects.filter(folder=source, uid__in=some))
             taken = _taken(target, rows, [uids[uid] for uid in some])
             moved = [
@@ -52,6 +53,7 @@ def refile(source: Folder, target: Folder, uids: Mapping[int, int | None]) -> No
             for row in moved:
                 row.folder, row.uid = target, uids[row.uid] or -row.pk
             FolderEntry.objects.bulk_update(moved, ["folder", "uid"])
+            note.changed(row.message_id for row in moved)
             unread = sum(not row.is_seen for row in moved)
             _count(source, total=-len(moved), unread=-unread)
             _count(target, total=len(moved), unread=unread)
@@ -60,7 +62,7 @@ def refile(source: Folder, target: Folder, uids: Mapping[int, int | None]) -> No
 def drop(folder: Folder, uids: Sequence[int]) -> None:
     """These messages lie in the folder no more."""
     for some in in_batches(uids, BATCH):
-        with transaction.atomic():
+        with writing(folder.account_id):
             rows = FolderEntry.objects.filter(folder=folder, uid__in=some)
             unread = rows.filter(is_seen=False).count()
             _count(folder, total=-rows.count(), unread=-unread)

@@ -39,7 +39,7 @@ from mailboxes.api.queries import (
 )
 from mailboxes.api.shapes import MessageSerializer, WholeMessageSerializer, whole_message
 from mailboxes.message_list import MessageFilter, list_messages, with_placements
-from mailboxes.models import Folder, Message
+from mailboxes.models import Message
 from mailboxes.reading import raw_message, safe_html
 from mailhub.api.pagination import read_limit, write_cursor
 from mailhub.errors import NotFound
@@ -200,16 +200,18 @@ class MessageViewSet(TenantViewSet[Message]):
         return _kept_private(response)
 
     def _accounts(self, account_id: UUID | None, wanted: MessageFilter) -> Sequence[UUID]:
-        """Which accounts to list; a folder names its own. Raises NotFound."""
+        """Which accounts to list; a folder or a conversation names its own. Raises NotFound."""
         accounts = EmailAccount.objects.for_caller(self.caller)
         if account_id is not None:
             accounts = accounts.filter(pk=readable_account(self.caller, account_id).pk)
         if wanted.folder_id is not None:
-            folders = Folder.objects.for_caller(self.caller).filter(pk=wanted.folder_id)
-            folder = folders.filter(account__in=accounts.order_by().values("pk")).first()
-            if folder is None:
+            accounts = accounts.filter(folders=wanted.folder_id)
+            if not accounts.exists():
                 raise NotFound("There is no such folder.")
-            return [folder.account_id]
+        if wanted.thread_id is not None:
+            accounts = accounts.filter(threads=wanted.thread_id)
+            if not accounts.exists():
+                raise NotFound("There is no such conversation.")
         return list(accounts.values_list("pk", flat=True))
 
 

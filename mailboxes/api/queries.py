@@ -84,6 +84,7 @@ class MessageQuery(AccountQuery):
     """See `MessageFilter`."""
 
     folder_id = serializers.IntegerField(required=False, min_value=1, max_value=_LARGEST_ID)
+    thread_id = serializers.IntegerField(required=False, min_value=1, max_value=_LARGEST_ID)
     q = serializers.CharField(
         required=False,
         allow_blank=True,
@@ -106,13 +107,6 @@ class MessageQuery(AccountQuery):
         # `from` is a word of Python's.
         sender = serializers.CharField(required=False, max_length=_LONGEST_WORDS, source="sender")
         return {**super().get_fields(), "from": sender}
-
-    def to_internal_value(self, data: Any) -> Any:
-        if "threadId" in data:
-            raise serializers.ValidationError(
-                {"threadId": ["Not offered here: use from, to, subject, since and before."]}
-            )
-        return super().to_internal_value(data)
 
 
 def message_filter(values: dict[str, Any]) -> MessageFilter:

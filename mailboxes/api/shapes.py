@@ -99,7 +99,7 @@ class MessageSerializer(CamelCaseMixin, serializers.Serializer[Message]):
         return {
             "id": str(message.pk),
             "accountId": str(message.account_id),
-            "threadId": None,
+            "threadId": None if message.thread_id is None else str(message.thread_id),
             "folderIds": [str(entry.folder_id) for entry in entries],
             "messageId": message.message_id,
             "inReplyTo": message.in_reply_to,

@@ -3,17 +3,21 @@
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
+from mailboxes.api.changes import ChangesViewSet
 from mailboxes.api.folders import FolderViewSet
 from mailboxes.api.messages import MessageViewSet
 from mailboxes.api.operations import OperationViewSet
 from mailboxes.api.sync import SyncViewSet
+from mailboxes.api.threads import ThreadViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("folders", FolderViewSet, basename="folder")
 router.register("messages", MessageViewSet, basename="message")
+router.register("threads", ThreadViewSet, basename="thread")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
+    path("changes", ChangesViewSet.as_view({"get": "read"}), name="changes"),
     path("sync/<str:account_id>", SyncViewSet.as_view({"post": "start"}), name="sync-start"),
     path(
         "sync/<str:account_id>/status", SyncViewSet.as_view({"get": "status"}), name="sync-status"

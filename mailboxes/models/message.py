@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import models
 
 from accounts.models import EmailAccount
+from mailboxes.models.thread import Thread
 from mailboxes.scope import MailQuerySet
 from mailboxes.search.excerpts import Found
 from mailboxes.search.matching import matching_words
@@ -60,6 +61,9 @@ class Message(models.Model):
     account = models.ForeignKey(
         EmailAccount, on_delete=models.CASCADE, related_name="messages", db_index=False
     )
+    thread = models.ForeignKey(
+        Thread, on_delete=models.SET_NULL, related_name="messages", null=True, db_index=False
+    )
     message_id = models.CharField(max_length=998, blank=True)
     in_reply_to = models.CharField(max_length=998, blank=True)
     references = models.JSONField(default=list)
@@ -94,6 +98,7 @@ class Message(models.Model):
         db_table = "messages"
         indexes = [
             models.Index(fields=["account", "received_at", "id"], name="message_newest"),
+            models.Index(fields=["thread", "received_at", "id"], name="message_thread"),
             models.Index(fields=["header_digest"], name="message_by_header"),
             models.Index(fields=["raw_digest"], name="message_by_content"),
             models.Index(

@@ -19,21 +19,27 @@ from uuid import UUID
 from mailboxes.models import BodyState, FolderEntry, Message
 from mailboxes.sync.envelopes import LONGEST_ID, Envelope, people, words
 from mailboxes.sync.plan import Flags
+from mailboxes.threads import join_threads, refresh_threads
 
 
 @dataclass(slots=True)
 class Placing:
-    """What became of a batch. `uncertain`: UIDs of which the whole message is needed."""
+    """What became of a batch. `uncertain`: UIDs of which the whole message is needed.
+
+    `rethreaded` are ids of messages whose conversation became part of another.
+    """
 
     created: list[tuple[Message, Envelope]] = field(default_factory=list)
     attached: list[Message] = field(default_factory=list)
     uncertain: list[int] = field(default_factory=list)
+    rethreaded: list[int] = field(default_factory=list)
 
     def add(self, other: Placing) -> None:
         """Count another batch in."""
         self.created += other.created
         self.attached += other.attached
         self.uncertain += other.uncertain
+        self.rethreaded += other.rethreaded
 
 
 class _Known:
@@ -41,7 +47,13 @@ class _Known:
 
     def __init__(self, account_id: UUID, folder_id: int, envelopes: Sequence[Envelope]) -> None:
         rows = Message.objects.filter(account_id=account_id).only(
-            "header_digest", "raw_digest", "size", "received_at", "body_state", "orphaned_at"
+            "header_digest",
+            "raw_digest",
+            "size",
+            "received_at",
+            "body_state",
+            "orphaned_at",
+            "thread_id",
         )
         headers = {envelope.header_digest for envelope in envelopes}
         contents = {envelope.body.raw_digest for envelope in envelopes if envelope.body}
@@ -111,11 +123,14 @@ def place_envelopes(account_id: UUID, folder_id: int, envelopes: Sequence[Envelo
                 _renew_entry(folder_id, message, envelope)
             else:
                 entries.append(_entry(folder_id, message, envelope))
-    Message.objects.bulk_create([message for message, _ in placing.created])
+    created = [message for message, _ in placing.created]
+    placing.rethreaded = join_threads(account_id, created)
+    Message.objects.bulk_create(created)
     entries += [_entry(folder_id, message, envelope) for message, envelope in placing.created]
     FolderEntry.objects.bulk_create(entries)
-    found_again = [row.pk for row in placing.attached if row.orphaned_at is not None]
-    Message.objects.filter(pk__in=found_again).update(orphaned_at=None)
+    found_again = [row for row in placing.attached if row.orphaned_at is not None]
+    Message.objects.filter(pk__in=[row.pk for row in found_again]).update(orphaned_at=None)
+    refresh_threads(row.thread_id for row in created + found_again)
     return placing
 
 

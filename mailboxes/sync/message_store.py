@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from mailboxes.journal import forget_old_removals, writing
 from mailboxes.models import Attachment, BodyState, FolderEntry, Message, SkippedMessage
 from mailboxes.models.skipped_message import TRIES_BEFORE_LEAVING
 from mailboxes.raw_store import RawStore
@@ -26,6 +27,7 @@ from mailboxes.sync.batches import in_batches
 from mailboxes.sync.envelopes import Body, Envelope
 from mailboxes.sync.matching import Placing, flag_values, place_envelopes
 from mailboxes.sync.plan import Flags, within
+from mailboxes.threads import drop_empty_threads, refresh_threads
 
 BATCH = 100
 LOOKUP = 500
@@ -86,21 +88,25 @@ class MessageStore:
             alike[flags].append(uid)
         for flags, uids in alike.items():
             for some in in_batches(uids, BATCH):
-                FolderEntry.objects.filter(folder_id=folder_id, uid__in=some).update(
-                    **flag_values(flags)
-                )
+                with writing(self.account_id) as note:
+                    rows = FolderEntry.objects.filter(folder_id=folder_id, uid__in=some)
+                    rows.update(**flag_values(flags))
+                    note.changed(rows.values_list("message_id", flat=True))
 
     def forget(self, folder_id: int, uids: Iterable[int]) -> None:
         """These messages lie in the folder no more; one that lies nowhere is an orphan."""
         for some in in_batches(list(uids), BATCH):
-            with transaction.atomic():
+            with writing(self.account_id) as note:
                 entries = FolderEntry.objects.filter(folder_id=folder_id, uid__in=some)
                 messages = list(entries.values_list("message_id", flat=True))
                 entries.delete()
                 placed = FolderEntry.objects.filter(message_id=OuterRef("pk"))
-                self._messages.filter(~Exists(placed), pk__in=messages).update(
-                    orphaned_at=timezone.now()
-                )
+                alone = self._messages.filter(~Exists(placed), pk__in=messages)
+                orphans = dict(alone.values_list("pk", "thread_id"))
+                self._messages.filter(pk__in=orphans).update(orphaned_at=timezone.now())
+                refresh_threads(orphans.values())
+                note.changed(set(messages) - orphans.keys())
+                note.removed(orphans)
                 SkippedMessage.objects.filter(folder_id=folder_id, uid__in=some).delete()
 
     def make_stale(self, folder_id: int) -> None:
@@ -128,8 +134,11 @@ class MessageStore:
         """Store these messages of the folder: known ones by their placement alone."""
         result = Placing()
         for some in in_batches(envelopes, BATCH):
-            with transaction.atomic():
+            with writing(self.account_id) as note:
                 placing = place_envelopes(self.account_id, folder_id, some)
+                found_again = [row.pk for row in placing.attached if row.orphaned_at is not None]
+                note.changed([*(row.pk for row in placing.attached), *placing.rethreaded])
+                note.added([*(message.pk for message, _ in placing.created), *found_again])
                 self._describe_attachments(
                     (message.pk, envelope.body)
                     for message, envelope in placing.created
@@ -165,12 +174,13 @@ class MessageStore:
     def store_bodies(self, bodies: Sequence[tuple[int, Body]]) -> None:
         """The bodies of these messages (by id); their raw messages are in the raw store."""
         for some in in_batches(bodies, BATCH):
-            with transaction.atomic():
+            with writing(self.account_id) as note:
                 _write_bodies(some)
                 ids = [pk for pk, _ in some]
                 Attachment.objects.filter(message_id__in=ids).delete()
                 self._describe_attachments(some)
                 FolderEntry.objects.filter(message_id__in=ids).update(lacks_body=False)
+                note.changed(ids)
                 self._announce(ids)
 
     def leave_bodies(self, message_ids: Sequence[int], state: BodyState) -> None:
@@ -223,11 +233,15 @@ class MessageStore:
         """Delete what has lain in no folder since `before`, with its raw message."""
         orphans = self._messages.filter(orphaned_at__lt=before)
         while some := dict(orphans.values_list("pk", "raw_digest")[:BATCH]):
-            with transaction.atomic():
-                self._messages.filter(pk__in=some).delete()
-            gone = {digest for digest in some.values() if digest}
-            shared = self._messages.filter(raw_digest__in=gone).values_list("raw_digest", flat=True)
-            self.raw.delete(gone - set(shared))
+            with writing(self.account_id):
+                gone = self._messages.filter(pk__in=some)
+                threads = list(gone.values_list("thread_id", flat=True))
+                gone.delete()
+                drop_empty_threads(threads)
+            digests = {digest for digest in some.values() if digest}
+            shared = self._messages.filter(raw_digest__in=digests)
+            self.raw.delete(digests - set(shared.values_list("raw_digest", flat=True)))
+        forget_old_removals(self.account_id)
 
     def _describe_attachments(self, bodies: Iterable[tuple[int, Body]]) -> None:
         Attachment.objects.bulk_create(

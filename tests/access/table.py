@@ -49,6 +49,11 @@ mail:read       GET    folders?accountId={account}           404    200    404  
 mail:read       GET    messages                              none   200    none     200    200    none  none  none
 mail:read       GET    messages?accountId={account}          404    200    404      200    200    404   404   404
 mail:read       GET    messages?folderId={folder}            404    200    404      200    200    404   404   404
+mail:read       GET    messages?threadId={thread}            404    200    404      200    200    404   404   404
+mail:read       GET    threads                               none   200    none     200    200    none  none  none
+mail:read       GET    threads?accountId={account}           404    200    404      200    200    404   404   404
+mail:read       GET    threads/{thread}                      404    200    404      200    200    404   404   404
+mail:read       GET    changes?accountId={account}           404    200    404      200    200    404   404   404
 mail:read       GET    messages/{message}                    404    200    404      200    200    404   404   404
 mail:write      PATCH  messages/{message}                    403    502    404      403    403    404   404   404
 mail:write      DELETE messages/{message}                    403    502    404      403    403    404   404   404

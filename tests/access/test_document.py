@@ -28,6 +28,7 @@ LISTS = {
     "credentials": "nextCursor",
     "folders": "nextCursor",
     "messages": "nextCursor",
+    "threads": "nextCursor",
     "contacts": "next_cursor",
     "contacts/imports": "next_cursor",
     "contacts/imports/{}/errors": "next_cursor",

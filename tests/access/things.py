@@ -45,7 +45,7 @@ class Things:
         self.names["reader"] = people.reader.name
         self.missing = {
             **dict.fromkeys(self.names, str(uuid.uuid4())),
-            **dict.fromkeys(("folder", "message", "import", "key"), "987654321"),
+            **dict.fromkeys(("folder", "message", "thread", "import", "key"), "987654321"),
             **dict.fromkeys(("contact", "suppressed"), "nobody@example.org"),
             **dict.fromkeys(("campaign", "paused"), "campaign_0000000000000000000000000"),
         }
@@ -84,6 +84,7 @@ class Things:
             "sync": str(run.pk),
             "folder": str(mailbox.folder().pk),
             "message": str(mailbox.message(message.subject).pk),
+            "thread": str(mailbox.message(message.subject).thread_id),
         }
 
     def _fill_contacts(self) -> None:
