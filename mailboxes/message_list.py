@@ -170,17 +170,9 @@ def _walk(
             choices = [other for other in choices if other is not choice]
             break
     if wanted.query.words:
-<<<<<<< Updated upstream
         return found_by_words(account_id, wanted, _folders(choices, "pk"), after, size)
-    entries = FolderEntry.objects.filter(*_folders(choices, "message_id"), account_id=account_id)
-    return matching(entries, wanted, after)[:size]
-=======
-        found = found_by_words(account_id, wanted, after).filter(*_folders(choices, "pk"))
-        # The index's column is none that the model has.
-        return found.values_list("place", "pk")  # type: ignore[misc]
     entries = placements(account_id, wanted).filter(*_folders(choices, "message_id"))
-    return matching(entries, wanted, after)
->>>>>>> Stashed changes
+    return matching(entries, wanted, after)[:size]
 
 
 def placements(account_id: UUID, wanted: MessageFilter) -> QuerySet[FolderEntry]:
