@@ -155,3 +155,49 @@ def test_a_viewer_may_look_and_not_touch(desk: Desk, people: People) -> None:
     desk.forgive("403")
     expect(page.get_by_text("Your role in Acme is viewer")).to_be_visible()
     desk.look("forbidden")
+
+
+def test_the_uncertain_are_decided_about(members_desk: Desk, people: People) -> None:
+    campaign = make_campaign(
+        people.member,
+        sent=40,
+        failed=2,
+        uncertain=3,
+        status=CampaignStatus.COMPLETED,
+        completed_at=timezone.now(),
+    )
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    expect(page.get_by_role("heading", name="3 recipients are uncertain")).to_be_visible()
+    members_desk.look("campaign-uncertain")
+    page.get_by_role("link", name="Send again").click()
+    expect(page.get_by_text("would get it a second time")).to_be_visible()
+    members_desk.look("campaign-resend")
+    page.get_by_role("link", name="Go back").click()
+    page.get_by_role("link", name="Count as sent").click()
+    page.get_by_role("button", name="Count as sent").click()
+    expect(page.locator("#sent")).to_have_text("43")
+    expect(page.get_by_role("heading", name="3 recipients are uncertain")).to_be_hidden()
+    page.get_by_role("link", name="Try the failed again").click()
+    members_desk.look("campaign-retry")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#remaining")).to_have_text("2")
+
+
+def test_a_campaign_is_held_up_and_goes_on(members_desk: Desk, people: People) -> None:
+    now = timezone.now()
+    campaign = make_campaign(
+        people.member,
+        queued=9,
+        last_error="The connection was refused.",
+        trouble_since=now,
+        retry_at=now + timedelta(seconds=50),
+    )
+    members_desk.open("/")
+    members_desk.look("home-held-up")
+    members_desk.open("/campaigns")
+    members_desk.look("campaigns-held-up")
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    expect(page.get_by_text("Held up", exact=True)).to_be_visible()
+    members_desk.look("campaign-held-up")
+    Campaign.objects.update(last_error="", trouble_since=None, retry_at=None)
+    expect(page.get_by_text("In progress", exact=True)).to_be_visible()

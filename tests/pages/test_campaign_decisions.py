@@ -126,7 +126,7 @@ def test_who_may_decide(people: People, visit: Visit) -> None:
 
 def make_held_up(people: People, **fields: Any) -> Campaign:
     now = timezone.now()
-    trouble = {
+    trouble: dict[str, Any] = {
         "last_error": WORDS,
         "trouble_since": now,
         "retry_at": now + timedelta(seconds=40),
