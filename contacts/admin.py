@@ -15,6 +15,7 @@ from accounts.models import Tenant
 from contacts.admin_forms import ContactForm, SuppressionForm
 from contacts.csv_export import export_contacts
 from contacts.models import Contact, ImportJob, ImportRowError, Suppression
+from contacts.searching import LONGEST_SEARCH
 from mailhub.admin_lists import BriefPaginator
 
 _MOST_TENANTS_NAMED = 200
@@ -64,7 +65,7 @@ class ContactAdmin(LargeTableAdmin):
     ) -> tuple[QuerySet[Contact], bool]:
         if not search_term.strip():
             return queryset, False
-        found = queryset & Contact.objects.search(search_term)
+        found = queryset & Contact.objects.search(search_term[:LONGEST_SEARCH])
         return self.within_tenants(found), False
 
     @admin.action(description="Export the chosen contacts as CSV", permissions=["view"])
