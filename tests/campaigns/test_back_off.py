@@ -81,10 +81,8 @@ def test_the_pauses_grow_up_to_a_minute(campaigns: Campaigns, settings: Settings
         campaign.refresh_from_db()
         assert campaign.retry_at is not None
         pauses.append((campaign.retry_at - now).total_seconds())
-    assert pauses == sorted(pauses)
-    assert pauses[0] >= 5
-    assert pauses[1] >= 30
-    assert pauses[3] - pauses[2] < 30
+    assert 5 <= pauses[0] < 30 <= pauses[1] < 60
+    assert all(60 <= pause < 90 for pause in pauses[2:])
 
 
 def test_it_goes_on_when_the_server_is_back(campaigns: Campaigns, settings: Settings) -> None:
