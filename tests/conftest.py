@@ -5,8 +5,18 @@ from __future__ import annotations
 import os
 
 import django
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests import environment
+
+# A busy machine is slow, which is no fault of what is tested. With CI set, hypothesis
+# chooses a profile of its own that is as patient.
+if "CI" not in os.environ:
+    hypothesis_settings.register_profile(
+        "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    hypothesis_settings.load_profile("patient")
 
 environment.prepare()
 # Not left in the environment: pytest-django of an xdist worker would load the settings
