@@ -2,8 +2,8 @@
 
 One process at a time refreshes a credential: providers that replace the refresh token at
 each use take a second use of the old one for theft, and revoke both (RFC 9700 section
-4.14.2). The lock lies in the cache, not in the database, because it outlasts a request
-to the provider.
+4.14.2). The claim is a column that a conditional UPDATE takes, because it outlasts a
+request to the provider, and no transaction may wait for that.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Credential
@@ -25,8 +25,8 @@ from mailhub.mail.token_endpoint import TokenEndpoint
 from mailhub.mail_policy import host_guard
 
 _EARLY = timedelta(minutes=2)
-_LOCKED_FOR = 30
-_LOCK_POLL = 0.05
+_CLAIMED_FOR = timedelta(seconds=30)
+_CLAIM_POLL = 0.05
 _USUAL_LIFETIME = 3600.0
 
 
@@ -100,11 +100,16 @@ def _keep(credential: Credential, secret: dict[str, Any]) -> None:
 
 @contextmanager
 def _refreshing_alone(credential: Credential) -> Iterator[None]:
-    """Wait for others to finish; go on alone, at the latest when their lock runs out."""
-    name = f"oauth2-refresh-{credential.pk}"
-    while not cache.add(name, "locked", _LOCKED_FOR):
-        time.sleep(_LOCK_POLL)
+    """Wait for others to finish; go on alone, at the latest when their claim runs out."""
+    row = Credential.objects.filter(pk=credential.pk)
+    while True:
+        now = timezone.now()
+        until = now + _CLAIMED_FOR
+        free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
+        if row.filter(free).update(refreshing_until=until) or not row.exists():
+            break
+        time.sleep(_CLAIM_POLL)
     try:
         yield
     finally:
-        cache.delete(name)
+        row.filter(refreshing_until=until).update(refreshing_until=None)

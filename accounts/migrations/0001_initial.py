@@ -168,6 +168,7 @@ class Migration(migrations.Migration):
                 ),
                 ("secret", mailhub.encryption.SealedField()),
                 ("goes_with_account", models.BooleanField(default=False, editable=False)),
+                ("refreshing_until", models.DateTimeField(editable=False, null=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
                 (

@@ -36,7 +36,8 @@ class CredentialQuerySet(TenantQuerySet["Credential"]):
 
 
 class Credential(TenantOwned):
-    """`secret` opens only as this row of this tenant.
+    """`secret` opens only as this row of this tenant. `refreshing_until`: one process
+    renews its access token, and the others wait, until then at most.
 
     `goes_with_account`: made from a password given with an account, and deleted with it.
     """
@@ -48,6 +49,7 @@ class Credential(TenantOwned):
     username = models.CharField(max_length=320, blank=True, validators=[single_line])
     secret = SealedField()
     goes_with_account = models.BooleanField(default=False, editable=False)
+    refreshing_until = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
