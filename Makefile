@@ -38,11 +38,16 @@ demo: $(DEVELOPMENT) ## the main job on a sandbox mail server, then keep serving
 test: $(DEVELOPMENT) ## every test, on SQLite, then on PostgreSQL and Redis; ARGS="tests/mail -k smtp"
 	@$(VENV)/python -m tests.run $(ARGS)
 
-faults: $(DEVELOPMENT) ## the long rounds of kill -9 in mid-campaign; ARGS="--rounds 4 --postgresql"
-	@$(VENV)/python -m tests.faults.campaign_kill $(ARGS)
+faults: $(DEVELOPMENT) ## 100,000 broken messages, then long rounds of kill -9 in syncs and campaigns; ARGS="--only sync --kills 20"
+	@$(VENV)/python -m tests.faults $(ARGS)
 
-bench: $(DEVELOPMENT) ## measure against what else does the same job; ARGS="--messages 20000"
+bench: $(DEVELOPMENT) ## measure against what else does the same job; ARGS="--messages 5000"
 	@$(VENV)/python -m bench.first_sync $(ARGS)
+	@$(VENV)/python -m bench.arrival
+	@$(VENV)/python -m bench.sending
+	@$(VENV)/python -m bench.ses
+	@$(VENV)/python -m bench.million_messages
+	@$(VENV)/python -m bench.campaign
 
 lint: $(DEVELOPMENT) ## style, types, layers, migrations, the API document
 	$(VENV)/ruff check .
@@ -64,5 +69,5 @@ openapi: $(DEVELOPMENT) ## write docs/openapi.yaml anew from the code
 	@$(VENV)/python -m tools.check_generated --write
 
 clean: ## remove .venv and everything made by tools; never the data in var/
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-artefacts staticfiles
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .bench-peers test-artefacts staticfiles
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
