@@ -55,7 +55,7 @@ RESERVED_NAMES = frozenset(
         "x-original-to",
     }
 )
-RESERVED_PREFIXES = ("content-", "resent-", "arc-", "mime-")
+RESERVED_PREFIXES = ("content-", "resent-", "arc-", "mime-", "x-ses-")
 
 
 @lru_cache(maxsize=1024)

@@ -26,7 +26,7 @@ from mailhub.mail.parsing.html_text import is_too_deep, text_of_html
 ImageResolver = Callable[[str], tuple[str, bytes] | None]
 
 # Larger pages are cut: no reader scrolls through more, and a browser suffers.
-MAXIMUM_CHARACTERS = 4_000_000
+MAXIMUM_CHARACTERS = 2_500_000
 # Inlined images of one page, in octets before base64.
 MAXIMUM_INLINE_OCTETS = 15_000_000
 
@@ -86,7 +86,8 @@ _IMAGE_TYPES = frozenset(
 _LINK = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
 _REMOTE = re.compile(r"https?://", re.IGNORECASE)
 _INLINE_DATA = re.compile(r"data:(image/[a-z]+);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE)
-_FUNCTION = re.compile(r"([\w-]*)\(")
+# The look behind keeps a long word from being tried from each of its letters.
+_FUNCTION = re.compile(r"(?<![\w-])([\w-]*+)\(")
 _COLOUR_FUNCTIONS = frozenset({"rgb", "rgba", "hsl", "hsla"})
 
 
@@ -95,17 +96,19 @@ def sanitise_html(
     *,
     remote_content: bool = False,
     resolve_image: ImageResolver | None = None,
+    keep_embedded: bool = False,
 ) -> str:
     """HTML that holds no script, form, frame, style sheet, or (unless asked) remote content.
 
-    `resolve_image` gives the images that `cid:` links name; without it they stay empty.
+    `resolve_image` gives the images that `cid:` links name; without it they stay empty,
+    unless they are to be kept for a message that brings the same images along.
     Links open in a new page that cannot reach back. HTML nested too deep to be parsed in
     reasonable time is shown as its text.
     """
     html = clean_text(html[:MAXIMUM_CHARACTERS])
     if is_too_deep(html):
         return f"<pre>{html_escapes.escape(text_of_html(html))}</pre>"
-    images = _Images(remote_content, resolve_image)
+    images = _Images(remote_content, resolve_image, keep_embedded)
     return nh3.clean(
         html,
         tags=_TAGS,
@@ -122,8 +125,10 @@ def sanitise_html(
 class _Images:
     """Decides attribute by attribute what a page may load, within one budget."""
 
-    def __init__(self, remote_content: bool, resolve_image: ImageResolver | None) -> None:
-        self._remote_content = remote_content
+    def __init__(
+        self, remote_content: bool, resolve_image: ImageResolver | None, keep_embedded: bool
+    ) -> None:
+        self._remote_content, self._keep_embedded = remote_content, keep_embedded
         self._resolve = resolve_image
         self._room = MAXIMUM_INLINE_OCTETS
 
@@ -140,6 +145,8 @@ class _Images:
     def _image(self, address: str) -> str | None:
         if _REMOTE.match(address):
             return address if self._remote_content else None
+        if address[:4].lower() == "cid:" and self._keep_embedded:
+            return address
         if address[:4].lower() == "cid:" and self._resolve is not None:
             return self._inline(self._resolve(unquote(address[4:])))
         data = _INLINE_DATA.fullmatch(address)

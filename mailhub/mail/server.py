@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from pathlib import Path
 
 from mailhub.mail.host_guard import HostGuard
 
@@ -57,11 +58,13 @@ class OAuth2Login:
     """A bearer token for SASL XOAUTH2 or OAUTHBEARER (RFC 7628).
 
     `access_token` is a callable so that a kept-open transport asks for a fresh one at
-    each new connection; whoever builds the login decides how it is refreshed.
+    each new connection; whoever builds the login decides how it is refreshed. `renew` is told
+    of a token that a server refused, and says whether `access_token` has another now.
     """
 
     username: str
     access_token: Callable[[], str] = field(repr=False)
+    renew: Callable[[str], bool] | None = field(repr=False, default=None)
 
 
 Login = PasswordLogin | OAuth2Login
@@ -71,10 +74,13 @@ Login = PasswordLogin | OAuth2Login
 class ServerSettings:
     """One server, one login. `login` is None for a server that asks for none.
 
-    `timeout` is in seconds and bounds each wait for the server, not the whole exchange.
+    `timeout` is in seconds and bounds each wait for the server, not the whole exchange; an
+    IMAP server that never falls silent, and hardly says anything, is left after three of it.
     `guard` decides which addresses the host may resolve to. `ca_file` names a PEM file of
     authorities to trust in place of the system's. An IMAP server that sends more than
-    `answer_limit` octets over one connection is left; 0 is no limit.
+    `answer_limit` octets over one connection is left; 0 is no limit. So is one that sends more
+    than `command_limit` in answer to one command. Large messages are read into files in
+    `spool_folder` where there is one: see `mailhub.mail.octets`.
     """
 
     protocol: Protocol
@@ -86,6 +92,8 @@ class ServerSettings:
     guard: HostGuard = field(default_factory=HostGuard)
     ca_file: str | None = None
     answer_limit: int = 0
+    command_limit: int = 320 * 1024 * 1024
+    spool_folder: Path | None = None
 
     @property
     def address(self) -> str:

@@ -89,23 +89,26 @@ class ScriptedImapServer:
             for line in handler.rfile:
                 tag, _, command = line.strip().partition(b" ")
                 self.received.append(command or tag)
-                if not self._say(handler, self._answer(command or tag), tag):
+                if not self._say(handler, self._answer(command or tag, handler), tag):
                     return
         except OSError:
             # The client went away, which is its right.
             return
 
-    def _answer(self, command: bytes) -> bytes:
+    def _answer(self, command: bytes, handler: socketserver.StreamRequestHandler) -> bytes:
         text = command.decode("utf-8", "replace")
         fitting = [known for known in self.answers if text.upper().startswith(known)]
         return self.answers[max(fitting, key=len)] if fitting else b"<tag> BAD unknown\r\n"
 
     def _say(self, handler: socketserver.StreamRequestHandler, said: bytes, tag: bytes) -> bool:
-        if SILENCE in said:
+        before, silent, _ = said.partition(SILENCE)
+        if silent:
+            handler.wfile.write(before.replace(TAG, tag))
             self._released.wait(20)
             return False
-        handler.wfile.write(said.replace(TAG, tag).replace(CLOSE, b""))
-        if CLOSE in said:
+        before, ends, _ = said.partition(CLOSE)
+        handler.wfile.write(before.replace(TAG, tag))
+        if ends:
             handler.connection.shutdown(socket.SHUT_RDWR)
             return False
         return True

@@ -162,3 +162,8 @@ def test_html_nested_too_deep_is_shown_as_text() -> None:
     shown = sanitise_html("<div>" * 5000 + "the &lt;letter&gt;")
     assert shown.startswith("<pre>")
     assert "<div>" not in shown
+
+
+def test_a_long_style_costs_no_more_than_its_length() -> None:
+    # No clock: what is tried from each of its letters would take minutes here.
+    assert sanitise_html(f'<p style="color:{"x" * 1_000_000}(">a</p>').endswith(">a</p>")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -21,6 +24,7 @@ from mailhub.mail.errors import (
     MailError,
     ProtocolViolation,
     ServerTimeout,
+    connection_failed,
 )
 from mailhub.mail.host_guard import HostGuard
 from mailhub.mail.server import Encryption, OAuth2Login, PasswordLogin, Protocol, ServerSettings
@@ -173,6 +177,50 @@ def test_a_server_that_falls_silent() -> None:
         store.close()
 
 
+@pytest.mark.parametrize(
+    "said", [b"* OK still here\r\n", b"* 1 EXPUNGE\r\n", b"* 7 FETCH (UID 7)\r\n"]
+)
+def test_a_server_that_never_comes_to_an_end_is_left(said: bytes) -> None:
+    server = _fetching(said * 40_000 + SILENCE)
+    with server:
+        settings = replace(server.settings(), command_limit=1_000_000)
+        with ImapStore(settings) as store:
+            store.select("INBOX")
+            with pytest.raises(ProtocolViolation):
+                list(store.fetch([5]))
+
+
+@pytest.mark.parametrize("said", [b"* OK ", b"* 1 FETCH (UID 5 BODY[] {300}\r\n"])
+def test_a_server_that_says_an_octet_now_and_then_is_left(said: bytes) -> None:
+    """Each wait is shorter than the timeout; together they are much longer."""
+    with dripping(said) as port, ScriptedImapServer() as server:
+        settings = replace(server.settings(timeout=0.1), port=port)
+        with pytest.raises(ServerTimeout):
+            ImapStore(settings).open()
+
+
+@contextmanager
+def dripping(said: bytes) -> Iterator[int]:
+    """A port where a server says this to whoever comes, and then an octet every 50 ms."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def speak() -> None:
+            client, _ = listener.accept()
+            with client, suppress(OSError):
+                client.sendall(said)
+                while not ended.wait(0.05):
+                    client.sendall(b"x")
+
+        thread = threading.Thread(target=speak)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            ended.set()
+            thread.join()
+
+
 def test_a_server_that_never_greets() -> None:
     assert isinstance(_refusal(ScriptedImapServer(greeting=SILENCE), timeout=0.3), ServerTimeout)
 
@@ -254,6 +302,33 @@ def test_starttls_is_required_where_it_is_asked_for() -> None:
 
 def test_tls_with_a_server_that_speaks_none() -> None:
     assert isinstance(_refusal(ScriptedImapServer(), encryption=Encryption.TLS), ConnectionFailed)
+
+
+def test_what_goes_wrong_on_the_way_is_told_in_plain_words() -> None:
+    with ScriptedImapServer() as server, pytest.raises(ConnectionFailed) as refused:
+        ImapStore(replace(server.settings(), port=1)).open()
+    assert refused.value.message.endswith(" refused the connection.")
+    no_tls = _refusal(ScriptedImapServer(), encryption=Encryption.TLS)
+    assert no_tls.message.startswith("No encryption with ")
+    hung_up = _refusal(ScriptedImapServer({"LOGIN": CLOSE}))
+    assert hung_up.message.endswith(" closed the connection.")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "refused the conn"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "closed the conn"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), "closed the connection"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "no way to imap.example.org"),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "no way to imap.example.org"),
+        (OSError(errno.EIO, "Input/output error"), "The connection to imap.example.org failed"),
+    ],
+)
+def test_words_of_the_system_are_not_shown(error: OSError, words: str) -> None:
+    message = connection_failed(error, "imap.example.org").message
+    assert words in message
+    assert "Errno" not in message
 
 
 def test_a_login_is_not_sent_where_the_server_forbids_it() -> None:

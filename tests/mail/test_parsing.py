@@ -25,7 +25,7 @@ from mailhub.mail.parsing.charsets import decode_text
 from mailhub.mail.parsing.filenames import safe_filename
 from mailhub.mail.parsing.header_block import forgiving_base64, split_message
 from mailhub.mail.parsing.html_text import snippet_of, text_of_html
-from mailhub.mail.parsing.part_tree import Part, read_plainly, read_tree
+from mailhub.mail.parsing.part_tree import MAXIMUM_PARTS, Part, read_plainly, read_tree
 from mailhub.mail.parsing.structured_fields import read_date, read_mailboxes, read_parameters
 
 FAST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -195,12 +195,40 @@ def test_ten_thousand_parts(encoding: str) -> None:
             for n in range(10_000)
         ),
         b"Content-Type: text/plain; format=flowed\r\n\r\n" + b"> a \r\n" * 50_000,
+        b"Subject: " + b"x" * 2_000_000 + b"\r\n\r\nbody",
+        b"References: " + b"a" * 900_000,
+        b"To: " + b"(\\" * 50_000,
+        b"To: " + b'"\\"' * 50_000,
+        b"To: " + b" " * 200_000 + b"<",
+        b"To: " + b"a:;" * 30_000,
+        b"Content-Type: text/html\r\n\r\n" + b"<!--" * 60_000,
+        b"Content-Type: text/html\r\n\r\n" + b"<svg>" * 50_000,
+        b"Content-Type: text/html\r\n\r\n" + b"<a '" * 60_000,
+        b"Content-Type: text/html\r\n\r\n" + b"<meta " * 40_000,
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + b"AA=" * 300_000,
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b-\r\n" * 60_000,
     ],
     ids=lambda raw: ascii(raw[:30]),
 )
 def test_a_hostile_message_costs_no_more_than_its_length(raw: bytes) -> None:
     # No clock: what grows faster than the length would take minutes here.
     _assert_storable(parse_message(raw), raw)
+
+
+def test_what_follows_the_last_part_that_is_counted_belongs_to_it() -> None:
+    part = b"--b\r\nContent-Type: application/pdf\r\n\r\nx\r\n"
+    head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    content, more = MAXIMUM_PARTS * part, 3 * part
+    parsed = parse_message(head + content + more + b"--b--\r\n")
+    assert len(parsed.attachments) == MAXIMUM_PARTS
+    assert parsed.attachments[-1].size == len(b"x\r\n" + more + b"--b--\r\n")
+
+
+def test_uuencoded_files_beyond_a_thousand_stay_text() -> None:
+    parsed = parse_message(b"\r\n" + b"begin 644 a\r\n#86%A\r\nend\r\n" * 20_000 + b"words\r\n")
+    assert len(parsed.attachments) == 1_000
+    assert parsed.text.startswith("begin 644 a\n#86%A\n")
+    assert parsed.text.endswith("end\nwords")
 
 
 def test_a_deep_message_in_a_message_is_one_attachment() -> None:
@@ -242,6 +270,12 @@ def test_images_by_content_id() -> None:
         ("empty:;", []),
         ("<>", []),
         (", ,", []),
+        ("Ada a@b", [Mailbox("Ada", "a@b")]),
+        ("a @ b", [Mailbox("", "a@b")]),
+        ("a@b>, <c@d", [Mailbox("", "a@b"), Mailbox("", "c@d")]),
+        ('"Ada <a@b>, c@d', [Mailbox("Ada", "a@b"), Mailbox("", "c@d")]),
+        ("Ada (first <a@b>, c@d", [Mailbox("Ada  first", "a@b"), Mailbox("", "c@d")]),
+        ('"j s"@b, Jo <"j s"@b>', [Mailbox("", '"j s"@b'), Mailbox("Jo", '"j s"@b')]),
     ],
 )
 def test_reads_addresses(value: str, expected: list[Mailbox]) -> None:
@@ -258,6 +292,18 @@ def test_reads_addresses(value: str, expected: list[Mailbox]) -> None:
         ("Sat, 21 Nov 2026 10:00:00 -0000", "2026-11-21T10:00:00+00:00"),
         ("1 Jan 99999 00:00:00 +0000", None),
         ("31 Feb 2026 10:00:00 +0000", None),
+        ("Sat Nov 21 10:00:00 2026", "2026-11-21T10:00:00+00:00"),
+        ("21-Nov-2026 10:00:00 +0100", "2026-11-21T09:00:00+00:00"),
+        ("Sat, 21 Nov 2026 10:00:00 EST", "2026-11-21T15:00:00+00:00"),
+        ("Sat, 21 Nov 2026 10.00.00 +0100", "2026-11-21T09:00:00+00:00"),
+        ("Sat,21 Nov 2026 10:00:00+0100", "2026-11-21T09:00:00+00:00"),
+        ("  sat, 21 NOV 2026 10:00:00 +0100  ", "2026-11-21T09:00:00+00:00"),
+        ("2026-11-21 10:00:00 +0100", "2026-11-21T09:00:00+00:00"),
+        ("2026-11-21T10:00:00Z", "2026-11-21T10:00:00+00:00"),
+        ("2026-11-21T10:00", "2026-11-21T10:00:00+00:00"),
+        ("2026-13-21T10:00:00Z", None),
+        ("0001-01-01T00:00:00+10:00", None),
+        ("Sat, 21 Nov 126 10:00:00 +0000", "2026-11-21T10:00:00+00:00"),
         ("nonsense", None),
         ("", None),
         ("1 Jan 2026 " + "9" * 5000, None),
@@ -358,3 +404,29 @@ def test_text_of_html_reads_as_it_looks() -> None:
 def test_text_of_html_leaves_out_what_nobody_sees() -> None:
     html = "<head><title>t</title><style>p{}</style></head><p>a</p><script>b</script><!-- c --><p>d"
     assert text_of_html(html) == "a\n\nd"
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("a<!-- > <p> -->b<!-->c<!--->d", "abcd"),
+        ("a<!-- no end <b>c</b>", "a no end c"),
+        ('a<img alt="x>y" src=\'>\'>b<A HREF=x>c</A>', "abc"),
+        ("a<p title=\"it's>b<i class='c>d", "a\n\nbd"),
+        ("1 < 2 > 1 <3 <", "1 < 2 > 1 <3 <"),
+        ("a<SCRIPT>if (b<c) '</p>'</script >d", "ad"),
+        ("a<style>no end <p>b", "a"),
+        ("a<svg><text>b</text></svg>c<select><option>d</select>e", "ace"),
+        ("a<svg>no end<p>b", "ano end\n\nb"),
+        ("<!DOCTYPE html><?xml ?><head><title>a</title><meta x><body>b", "b"),
+        ("<pre>\n a <b>b</b>  c\n</pre>", " a b  c"),
+        ("<p>a<td title=\"cut", "a"),
+        ("&lt;b&gt; &amp;amp; &#0;&#xd800; &bogus;", "<b> &amp; \ufffd\ufffd &bogus;"),
+        ("</p></pre>a  b", "a b"),
+        ("<form>a</form><form>b</form><button>c</button><button>d</button>", "a\nb\nc d"),
+        ("<header>a</header><main>b<nav>c</nav></main>d<legend>e</legend>f", "a\nb\nc\nd\ne\nf"),
+        ("Name<input name=n>Town", "Name Town"),
+    ],
+)  # fmt: skip
+def test_text_of_html_that_is_broken_or_odd(html: str, expected: str) -> None:
+    assert text_of_html(html) == expected

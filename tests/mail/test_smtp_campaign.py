@@ -24,7 +24,8 @@ def test_everybody_gets_their_own_mail_once_whatever_the_server_does(
         attachments=[Attachment("terms.pdf", b"%PDF", "application/pdf")],
     )
     script = smtp_receiver.script
-    script.answer(Step.MAIL, "421 4.7.0 Enough for now", after=30, times=1)
+    enough = "421 4.7.0 Enough for now"
+    script.answer(Step.MAIL, enough, address="bounce+30@example.org", times=1)
     script.answer(Step.RCPT, "450 4.2.0 Greylisted", address="r7@example.com")
     script.answer(Step.RCPT, "550 5.1.1 No such user", address="r8@example.com")
     script.answer(Step.CONTENT, Disturbance.ACCEPT_AND_DROP, address="r9@example.com")

@@ -195,6 +195,23 @@ def test_messages_that_are_gone_are_left_out(store: Store) -> None:
     assert list(store.fetch([])) == []
 
 
+def test_what_is_asked_for_ahead_is_what_is_fetched(store: Store) -> None:
+    uids = _fill(store, 3)
+    store.expunge([uids[1]])
+    answer = store.request([*uids, 4_000_000_000])
+    assert list(answer) == list(store.fetch(uids))
+    assert list(store.request([])) == []
+    assert store.uids() == [uids[0], uids[2]]
+
+
+def test_sizes_and_arrivals_are_told_without_the_content(store: Store) -> None:
+    uids = _fill(store, 3)
+    store.expunge([uids[1]])
+    told = [(m.uid, m.received_at, m.size) for m in store.measures([*uids, 4_000_000_000])]
+    assert told == [(m.uid, m.received_at, m.size) for m in store.fetch(uids)]
+    assert store.measures([]) == []
+
+
 def test_flags_are_told_between_two_uids(store: Store) -> None:
     uids = _fill(store, 4)
     assert [told.uid for told in store.flags()] == uids

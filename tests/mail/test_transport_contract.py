@@ -1,4 +1,4 @@
-"""What every transport promises, over the twin in memory and over real SMTP alike."""
+"""What every transport promises: the twin in memory, real SMTP, and SES where it can be alike."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailhub.mail.errors import MailError
-from mailhub.mail.transports.base import Envelope, Job, Outcome, Result
-from mailhub.mail.transports.connected import ConnectedTransport
+from mailhub.mail.transports.base import Envelope, Job, Outcome, Result, Transport
 from mailhub.mail.transports.in_memory import (
     Disturbance,
     InMemoryServer,
@@ -20,21 +19,24 @@ from mailhub.mail.transports.in_memory import (
     ReceivedMessage,
     Step,
 )
+from mailhub.mail.transports.ses import SesTransport
 from mailhub.mail.transports.smtp import SmtpTransport
+from tests.servers.ses import SesFake
 from tests.servers.smtp import SmtpReceiver
 
 CONTENT = b"Subject: x\r\n\r\nhello\r\n.\r\n..two\r\n"
-SHORT = 0.3
+# Seconds that a server may hang; an honest one on a busy machine answers within them.
+SHORT = 1.0
 
 
 @dataclass
 class Pair:
     """A server, and a way to make transports to it."""
 
-    server: SmtpReceiver | InMemoryServer
-    connect: Callable[[], ConnectedTransport]
+    server: SmtpReceiver | InMemoryServer | SesFake
+    connect: Callable[[], Transport]
 
-    def transport(self) -> ConnectedTransport:
+    def transport(self) -> Transport:
         return self.connect()
 
     def recipients(self) -> list[str]:
@@ -42,17 +44,26 @@ class Pair:
         return [",".join(message.envelope.recipients) for message in self.server.messages]
 
 
-@pytest.fixture(params=["memory", "pipelined", "one by one"])
+CONVERSING = ["memory", "pipelined", "one by one"]
+# For what needs no conversation before the content.
+and_ses = pytest.mark.parametrize("pair", [*CONVERSING, "ses"], indirect=True)
+
+
+@pytest.fixture(params=CONVERSING)
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     with ExitStack() as stack:
         if request.param == "memory":
             twin = InMemoryServer()
             yield Pair(twin, lambda: InMemoryTransport(twin))
             return
+        if request.param == "ses":
+            ses = stack.enter_context(SesFake())
+            yield Pair(ses, lambda: SesTransport(ses.settings(timeout=SHORT)))
+            return
         pipelining = request.param == "pipelined"
         receiver = stack.enter_context(SmtpReceiver(pipelining=pipelining))
 
-        def connect() -> ConnectedTransport:
+        def connect() -> Transport:
             return SmtpTransport(receiver.settings(timeout=SHORT), verdict_timeout=SHORT)
 
         yield Pair(receiver, connect)
@@ -80,6 +91,7 @@ def results(outcomes: dict[str, Outcome]) -> dict[str, str]:
     return {key: outcome.result.value for key, outcome in outcomes.items()}
 
 
+@and_ses
 def test_a_message_arrives_as_it_was(pair: Pair) -> None:
     outcome = send(pair, "a", "b")
     assert outcome.result is Result.SENT
@@ -89,6 +101,7 @@ def test_a_message_arrives_as_it_was(pair: Pair) -> None:
     assert pair.server.messages == [ReceivedMessage(to("a", "b"), CONTENT)]
 
 
+@and_ses
 def test_a_run_goes_over_one_connection_in_order(pair: Pair) -> None:
     outcomes = send_many(pair, "abcdefgh")
     assert set(results(outcomes).values()) == {"sent"}
@@ -97,6 +110,7 @@ def test_a_run_goes_over_one_connection_in_order(pair: Pair) -> None:
     assert pair.server.connections == 1
 
 
+@and_ses
 def test_an_empty_run_sends_nothing(pair: Pair) -> None:
     assert send_many(pair, "") == {}
 
@@ -157,6 +171,7 @@ def test_all_refused_is_failed_only_if_none_may_be_taken_later(pair: Pair) -> No
     assert outcome.reply.code == 450
 
 
+@and_ses
 @pytest.mark.parametrize(
     "disturbance", [Disturbance.DROP, Disturbance.HANG, Disturbance.ACCEPT_AND_DROP]
 )
@@ -243,6 +258,7 @@ def test_a_server_that_cannot_be_reached_raises_before_the_first(pair: Pair) -> 
     transport.close()
 
 
+@and_ses
 def test_an_idle_connection_that_the_server_closed_costs_nothing(pair: Pair) -> None:
     with pair.transport() as transport:
         assert transport.send(to("a"), CONTENT).result is Result.SENT
@@ -269,6 +285,7 @@ def test_before_data_comes_before_the_content_and_one_at_a_time(pair: Pair) -> N
     ]  # fmt: skip
 
 
+@and_ses
 def test_a_run_that_is_stopped_leaves_the_transport_usable(pair: Pair) -> None:
     with pair.transport() as transport:
         run = transport.send_many(jobs("abcd"))
@@ -279,6 +296,7 @@ def test_a_run_that_is_stopped_leaves_the_transport_usable(pair: Pair) -> None:
     assert pair.recipients() == ["a@example.com", "z@example.com"]
 
 
+@and_ses
 def test_an_exception_of_the_callers_stops_the_run_before_the_content(pair: Pair) -> None:
     def refuse(key: str) -> None:
         if key == "b":
@@ -291,6 +309,7 @@ def test_an_exception_of_the_callers_stops_the_run_before_the_content(pair: Pair
     assert pair.recipients() == ["a@example.com", "z@example.com"]
 
 
+@and_ses
 @pytest.mark.parametrize(
     "envelope",
     [
@@ -311,6 +330,7 @@ def test_an_envelope_that_would_inject_commands_is_refused(pair: Pair, envelope:
     assert pair.recipients() == ["a@example.com", "b@example.com"]
 
 
+@and_ses
 def test_the_null_sender_is_allowed(pair: Pair) -> None:
     with pair.transport() as transport:
         assert transport.send(Envelope("", ("a@example.com",)), CONTENT).result is Result.SENT

@@ -1,4 +1,4 @@
-"""The real Dovecot (2.3, Debian's dovecot-imapd) on loopback ports of its own.
+"""The real Dovecot (2.3, Debian's dovecot-imapd and dovecot-pop3d) on loopback ports of its own.
 
 It runs from a generated configuration in a temporary folder, as root or as anybody else,
 keeps mail in Maildir and knows the users it is told.
@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from imap_tools import imap_utf7
@@ -42,7 +43,7 @@ base_dir = {folder}/run
 state_dir = {folder}/state
 instance_name = {name}
 log_path = {folder}/log
-protocols = imap
+protocols = imap pop3
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{certificate}
@@ -118,13 +119,27 @@ service imap {{
   service_count = 100
   process_min_avail = 1
 }}
+service pop3-login {{
+  chroot =
+  service_count = 0
+  inet_listener pop3 {{
+    port = {pop3_port}
+  }}
+  inet_listener pop3s {{
+    port = {pop3_tls_port}
+    ssl = yes
+  }}
+}}
+service pop3 {{
+  service_count = 100
+}}
 """
 
 
 _OAUTH2_PASSDB = """
 passdb {{
   driver = oauth2
-  mechanisms = xoauth2 oauthbearer
+  mechanisms = {mechanisms}
   args = {folder}/oauth2.conf
 }}
 """
@@ -154,31 +169,68 @@ class DovecotUser:
         """How to reach this user's mailbox; `changes` replace fields of the settings."""
         return self.server.settings(self.name, self.password, encryption, **changes)
 
+    def pop3_settings(
+        self, encryption: Encryption = Encryption.TLS, **changes: object
+    ) -> ServerSettings:
+        """How to reach this user's inbox over POP3."""
+        server = self.server
+        port = server.pop3_tls_port if encryption is Encryption.TLS else server.pop3_port
+        values = {"protocol": Protocol.POP3, "port": port} | changes
+        return self.settings(encryption, **values)
+
     def deliver(self, raw: bytes, folder: str = "INBOX") -> None:
         """Put a message into a folder, as a delivery agent does."""
         self.server.deliver(self.name, raw, folder)
 
 
+def find_dovecot() -> str | None:
+    """Its path, where it speaks IMAP and POP3 both."""
+    executable = shutil.which(
+        "dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    )
+    if executable is None:
+        return None
+    beside = Path(executable).resolve().parents[1]
+    folders = (beside / "lib/dovecot", beside / "libexec/dovecot")
+    speaks_both = any(
+        (folder / "pop3").exists() and (folder / "imap").exists() for folder in folders
+    )
+    return executable if speaks_both else None
+
+
 class DovecotServer:
     """One Dovecot. `port` speaks plain IMAP and STARTTLS, `tls_port` TLS from the start.
 
+    `pop3_port` and `pop3_tls_port` are the same for POP3.
+
     `without` are capabilities that it does not announce. With `introspection_url`, to
-    which a token is appended, it takes logins by XOAUTH2 and OAUTHBEARER too.
+    which a token is appended, it takes logins by `token_mechanisms` too.
     """
 
-    def __init__(self, *, without: tuple[str, ...] = (), introspection_url: str = "") -> None:
-        executable = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    def __init__(
+        self,
+        *,
+        without: tuple[str, ...] = (),
+        introspection_url: str = "",
+        token_mechanisms: tuple[str, ...] = ("xoauth2", "oauthbearer"),
+    ) -> None:
+        executable = find_dovecot()
         if executable is None:
-            raise FileNotFoundError("dovecot is not installed (Debian: dovecot-imapd)")
+            raise FileNotFoundError(
+                "dovecot is not installed (Debian: dovecot-imapd, dovecot-pop3d)"
+            )
         self._executable = executable
         self._without = without
         self._introspection_url = introspection_url
+        self._token_mechanisms = " ".join(token_mechanisms)
         self._process: subprocess.Popen[bytes] | None = None
         self._delivered = itertools.count(1)
         self.folder = Path(tempfile.mkdtemp(prefix="mailhub-dovecot-"))
         self.folder.chmod(0o755)
         self.port = free_port()
         self.tls_port = free_port()
+        self.pop3_port = free_port()
+        self.pop3_tls_port = free_port()
         owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self._uid, self._gid = owner.pw_uid, owner.pw_gid
         certificate, self._key = make_certificate(self.folder, "localhost")
@@ -236,6 +288,16 @@ class DovecotServer:
         self._own(waiting)
         waiting.rename(maildir / "new" / name)
 
+    def renumber(self, user: str) -> None:
+        """Give a user's inbox another UIDVALIDITY, as a restored server does."""
+        maildir = self.folder / "mail" / user / "Maildir"
+        numbers = maildir / "dovecot-uidlist"
+        head, rest = numbers.read_text().split("\n", 1)
+        words = [f"V{int(word[1:]) + 1}" if word.startswith("V") else word for word in head.split()]
+        numbers.write_text("\n".join([" ".join(words), rest]))
+        for index in maildir.glob("dovecot.index*"):
+            index.unlink()
+
     def settings(
         self,
         user: str,
@@ -271,8 +333,8 @@ class DovecotServer:
             )
         mechanisms, oauth2 = "plain login", ""
         if self._introspection_url:
-            mechanisms += " xoauth2 oauthbearer"
-            oauth2 = _OAUTH2_PASSDB.format(folder=self.folder)
+            mechanisms += f" {self._token_mechanisms}"
+            oauth2 = _OAUTH2_PASSDB.format(folder=self.folder, mechanisms=self._token_mechanisms)
             file = self.folder / "oauth2.conf"
             file.write_text(_OAUTH2.format(url=self._introspection_url))
         return _CONFIGURATION.format(
@@ -288,6 +350,8 @@ class DovecotServer:
             gid=self._gid,
             port=self.port,
             tls_port=self.tls_port,
+            pop3_port=self.pop3_port,
+            pop3_tls_port=self.pop3_tls_port,
         )
 
     def _is_up(self) -> bool:
@@ -314,9 +378,9 @@ def _started(server: DovecotServer) -> Iterator[DovecotServer]:
         server.stop()
 
 
-def _server_or_skip(*, without: tuple[str, ...] = (), introspection_url: str = "") -> DovecotServer:
+def _server_or_skip(**options: Any) -> DovecotServer:
     try:
-        return DovecotServer(without=without, introspection_url=introspection_url)
+        return DovecotServer(**options)
     except FileNotFoundError as error:
         if os.environ.get("CI") == "true":
             raise
@@ -341,6 +405,14 @@ def plain_dovecot() -> Iterator[DovecotServer]:
 def oauth2_dovecot(token_server: TokenServer) -> Iterator[DovecotServer]:
     """A Dovecot that asks `token_server` about access tokens."""
     yield from _started(_server_or_skip(introspection_url=token_server.introspection_url))
+
+
+@pytest.fixture(scope="session")
+def oauthbearer_dovecot(token_server: TokenServer) -> Iterator[DovecotServer]:
+    """The same with RFC 7628's mechanism alone."""
+    options = {"token_mechanisms": ("oauthbearer",)}
+    url = token_server.introspection_url
+    yield from _started(_server_or_skip(introspection_url=url, **options))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,22 @@ def _version(folder: Path) -> int:
 
 
 class PostgreSQLServer:
-    """A server whose data last as long as it does; `url` is a DATABASE_URL for it."""
+    """A server whose data last as long as it does; `url` is a DATABASE_URL for it.
 
-    def __init__(self) -> None:
+    Those in a `folder` that is named stay, and are found there by the next one. `settings`
+    are added to those that make tests quick.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         binaries = find_binaries()
         if binaries is None:
             raise FileNotFoundError("PostgreSQL's initdb is not installed")
         self._binaries = binaries
-        self._folder = Path(tempfile.mkdtemp(prefix="mailhub-postgresql-", dir="/tmp"))
+        self._is_kept = folder is not None
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="mailhub-postgresql-", dir="/tmp"))
+        self._settings = {**FAST, **(settings or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
 
@@ -72,9 +80,13 @@ class PostgreSQLServer:
         if self._account:
             shutil.chown(self._folder, *self._account)
         data = self._folder / "data"
-        self._run("initdb", "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync",
-                  "--locale=C")  # fmt: skip
-        options = [part for name, value in FAST.items() for part in ("-c", f"{name}={value}")]
+        is_new = not data.exists()
+        if is_new:
+            self._run("initdb", "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8",
+                      "--no-sync", "--locale=C")  # fmt: skip
+        options = [
+            part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")
+        ]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [str(self._binaries / "postgres"), "-D", str(data), "-p", str(self.port),
@@ -88,19 +100,21 @@ class PostgreSQLServer:
             error.add_note((self._folder / "log").read_text())
             self.stop()
             raise
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, DATABASE)
+        if is_new:
+            self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, DATABASE)
 
     def stop(self) -> None:
-        """End it at once, and remove its data."""
+        """End it at once, and remove its data, unless they are to be kept."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(timeout=10)
+                self._process.wait(timeout=60 if self._is_kept else 10)
             except subprocess.TimeoutExpired:
                 self._process.send_signal(signal.SIGQUIT)
                 self._process.wait(timeout=10)
             self._process = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._is_kept:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _is_ready(self) -> bool:
         if self._process is None or self._process.poll() is not None:

@@ -28,12 +28,23 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self.sent = b""
         self.answered = 0
+        self._silent: frozenset[socket.socket] = frozenset()
 
     @property
     def commands(self) -> list[str]:
         """The command lines without their tags."""
         lines = self.sent.decode("utf-8", "replace").splitlines()
         return [line.partition(" ")[2] for line in lines]
+
+    def hang_up(self) -> None:
+        """End every connection that there is; new ones are taken all the same."""
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def fall_silent(self) -> None:
+        """Let nothing through the connections that there are, and leave them open."""
+        self._silent = frozenset(self._sockets)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,7 +85,8 @@ class Relay:
         with contextlib.suppress(OSError):
             while octets := source.recv(65_536):
                 self._note(octets, is_client)
-                target.sendall(octets)
+                if source not in self._silent:
+                    target.sendall(octets)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
 

@@ -30,7 +30,8 @@ class SmtpReceiver:
 
     `messages` holds what it accepted, `commands` the command lines of all connections in
     order (credentials left out), `connections` how many were made, `script` what to answer in
-    place of the usual. `users` are passwords by user name, `tokens` bearer tokens by user
+    place of the usual, `within_content` what to do to a message of which only the first lines
+    have been read. `users` are passwords by user name, `tokens` bearer tokens by user
     name; a login is required where either is given. `certificate` and `key` are PEM files,
     needed for `encryption` other than NONE. Without a `port` it takes one that is free.
     """
@@ -65,6 +66,7 @@ class SmtpReceiver:
         self.host = "127.0.0.1"
         self.port = port
         self.script = Script()
+        self.within_content: Disturbance | None = None
         self.messages: list[ReceivedMessage] = []
         self.commands: list[str] = []
         self.connections = 0
@@ -105,6 +107,13 @@ class SmtpReceiver:
         if self._thread.is_alive() and self._loop is not None and self._stopping is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(10)
+
+    def restart(self) -> None:
+        """End it as a kill does, with every connection, and listen again on the same port."""
+        self.stop()
+        self._thread = Thread(target=self._serve, name="smtp-receiver", daemon=True)
+        self._ready = Event()
+        self.start()
 
     def close_connections(self) -> None:
         """Close every open connection from the server's side and wait until it is done."""
@@ -274,8 +283,18 @@ class _Conversation(SMTP):
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
         self._note("DATA")
         assert self.envelope is not None
-        if not self.envelope.rcpt_tos or not await self.scripted(Step.DATA):
-            await super().smtp_DATA(arg)
+        if self.envelope.rcpt_tos and await self.scripted(Step.DATA):
+            return
+        disturbance = self.receiver.within_content
+        if disturbance is not None:
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            await self._reader.readuntil(b"\r\n")
+            # A reader of TLS would go on reading.
+            for transport in filter(None, (self._original_transport, self.transport)):
+                if isinstance(transport, asyncio.ReadTransport) and transport.is_reading():
+                    transport.pause_reading()
+            await self.disturb(disturbance)
+        await super().smtp_DATA(arg)
 
     async def smtp_RSET(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
         self._note("RSET")

@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from html import unescape
 
-_OPENING = re.compile(r"\{[{%]")
-# Two private-use characters stand around a placeholder's number.
-_OPEN, _CLOSE = "\ue000", "\ue001"
-_MARK = re.compile(f"({_OPEN}\\d+{_CLOSE})")
+from mailhub.mail.merge.placeholders import CLOSE, OPEN, mark_placeholders
+
+_MARK = re.compile(f"({OPEN}\\d+{CLOSE})")
 _TAG = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9:-]*)(?P<attributes>[^<>]*)>")
 _DECLARATION = re.compile(r"<[!?][^<>]*>")
 _TARGET = re.compile(r"\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))", re.IGNORECASE)
@@ -29,30 +28,12 @@ _LINES = frozenset({"address", "article", "div", "hr", "li", "section", "tr"})
 
 def derive_text(html: str) -> str:
     """A readable text template for this HTML template; links as `[words](target)`."""
-    marked, placeholders = _mark(html.replace(_OPEN, "").replace(_CLOSE, ""))
+    marked, placeholders = mark_placeholders(html.replace(OPEN, "").replace(CLOSE, ""))
     writer = _Writer(placeholders)
     _read(marked, writer)
     text = _MARK.sub(lambda mark: placeholders[int(mark[1][1:-1])], "".join(writer.pieces))
     lines = (line.rstrip() for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n")
-
-
-def _mark(html: str) -> tuple[str, list[str]]:
-    """The HTML with a mark for each placeholder, and the placeholders."""
-    pieces: list[str] = []
-    placeholders: list[str] = []
-    position = 0
-    while (opening := _OPENING.search(html, position)) is not None:
-        start = opening.start()
-        end = html.find("}}" if opening[0] == "{{" else "%}", start + 2)
-        if end < 0:
-            # No template that compiles has an opening without an end.
-            break
-        pieces.append(f"{html[position:start]}{_OPEN}{len(placeholders)}{_CLOSE}")
-        placeholders.append(html[start : end + 2])
-        position = end + 2
-    pieces.append(html[position:])
-    return "".join(pieces), placeholders
 
 
 def _read(marked: str, writer: _Writer) -> None:
@@ -101,13 +82,13 @@ class _Writer:
 
     def text(self, text: str) -> None:
         for piece in _MARK.split(text):
-            if piece.startswith(_OPEN):
+            if piece.startswith(OPEN):
                 if self._placeholders[int(piece[1:-1])].startswith("{%"):
                     self.pieces.append(piece)
                 else:
                     self._put(piece)
                 continue
-            words = unescape(piece).replace(_OPEN, "").replace(_CLOSE, "")
+            words = unescape(piece).replace(OPEN, "").replace(CLOSE, "")
             self._space = self._space or words[:1].isspace()
             if words.strip():
                 self._put(" ".join(words.split()))

@@ -12,6 +12,7 @@ from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
 
 from mailhub.mail.message import Attachment, attachment_part
+from mailhub.mail.transports.octets import CanonicalLines, crlf_lines
 
 # RFC 5322 section 2.1.1, without the line end.
 _LONGEST_LINE = 998
@@ -34,14 +35,16 @@ class Skeleton:
         self._indexes: dict[str, int] = {}
         parts = [kind for kind, wanted in (("plain", has_text), ("html", has_html)) if wanted]
         self._write_mixed(parts or ["plain"], related, others)
-        self._fixed = [piece if isinstance(piece, bytes) else b"" for piece in self._pieces]
+        self._fixed = [
+            crlf_lines(piece) if isinstance(piece, bytes) else b"" for piece in self._pieces
+        ]
 
     def fill(self, head: bytes, text: str, html: str) -> bytes:
         """The whole message: `head` is its header block without the MIME fields."""
         pieces = self._fixed.copy()
         for kind, index in self._indexes.items():
             pieces[index] = _body(kind, html if kind == "html" else text)
-        return b"".join((head, b"MIME-Version: 1.0\r\n", *pieces))
+        return CanonicalLines(b"".join((head, b"MIME-Version: 1.0\r\n", *pieces)))
 
     def _write_mixed(
         self, parts: list[str], related: list[Attachment], others: list[Attachment]

@@ -21,6 +21,7 @@ from mailhub.mail.headers import (
 from mailhub.mail.merge.language import CompiledText, Variables, compile_text
 from mailhub.mail.merge.plain_text import derive_text
 from mailhub.mail.merge.skeleton import Skeleton
+from mailhub.mail.merge.styles import inline_styles
 from mailhub.mail.message import Attachment, make_message_id
 
 _BREAKS = re.compile(r"[\r\n\0]+")
@@ -59,12 +60,12 @@ class MergeTemplate:
         reply_to: Sequence[Address] = (),
         attachments: Sequence[Attachment] = (),
     ) -> MergeTemplate:
-        """Compile all fields; a missing text is derived from the HTML.
+        """Compile all fields; a missing text is derived from the HTML, styles are inlined.
 
         `headers` are extra fields whose values are templates. Raises TemplateError for a
         field that cannot be compiled, InvalidMessage for a header that is not allowed.
         """
-        compiled_html = compile_text(html, "html", html=True)
+        compiled_html = _compile_html(html)
         compiled_headers = tuple(
             (check_header_name(name), compile_text(value, name))
             for name, value in (headers or {}).items()
@@ -100,12 +101,14 @@ class MergeTemplate:
         variables: Variables,
         *,
         headers: Mapping[str, str] | None = None,
+        own_fields: str = "",
         message_id: str = "",
         date: float | None = None,
     ) -> bytes:
         """The whole message for one recipient, ready for SMTP: CRLF, 7-bit.
 
-        `headers` are further fields for this recipient, taken as they are; `message_id`
+        `headers` are further fields for this recipient, taken as they are; `own_fields` are
+        complete lines that the caller has made itself, not checked again; `message_id`
         (with angle brackets) is made where it is missing; `date` is in seconds since 1970
         and defaults to now. Raises TemplateError where a value cannot be rendered and
         InvalidMessage for a header that is not allowed.
@@ -116,6 +119,7 @@ class MergeTemplate:
             f"Date: {_date(date)}\r\nMessage-ID: ",
             check_message_id(message_id) if message_id else make_message_id(self.sender.domain),
             CRLF,
+            own_fields,
         ]
         for name, compiled in self.headers:
             head.append(_field(name, compiled, variables))
@@ -138,9 +142,16 @@ def render_preview(
     """
     return Preview(
         subject=collapse_breaks(compile_text(subject, "subject").render_strictly(variables)),
-        html=compile_text(html, "html", html=True).render_strictly(variables),
+        html=_compile_html(html).render_strictly(variables),
         text=compile_text(text or derive_text(html), "text").render_strictly(variables),
     )
+
+
+def _compile_html(html: str) -> CompiledText:
+    """What is wrong is told of the source; what is sent has its styles in its elements."""
+    compiled = compile_text(html, "html", html=True)
+    inlined = inline_styles(html)
+    return compiled if inlined == html else compile_text(inlined, "html", html=True)
 
 
 def collapse_breaks(value: str) -> str:

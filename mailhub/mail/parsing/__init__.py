@@ -7,21 +7,27 @@ that comes out holds NUL or a lone surrogate, so it can be stored and encoded an
             └ part_tree ────> tree of parts (a fast reader, else one that takes anything)
                                └ body ──> text, html, snippet, attachments
 
+A message that is too large to be held is read from its file: `large_message` (`any_size` tells
+one from the other).
+
 `ParsedHeaders` is what the header alone tells, `ParsedMessage` adds the body. Attachments
 are named by their position; `attachment_content` gives the octets of one.
 """
 
+from mailhub.mail.parsing.any_size import (
+    attachment_content,
+    embedded_images,
+    open_attachment,
+    open_message,
+    parse_body,
+    parse_message,
+)
 from mailhub.mail.parsing.message import (
     ParsedAttachment,
     ParsedHeaders,
     ParsedMessage,
-    attachment_content,
-    embedded_images,
     message_of_parts,
-    open_message,
-    parse_body,
     parse_headers,
-    parse_message,
 )
 from mailhub.mail.parsing.structured_fields import Mailbox
 
@@ -33,6 +39,7 @@ __all__ = [
     "attachment_content",
     "embedded_images",
     "message_of_parts",
+    "open_attachment",
     "open_message",
     "parse_body",
     "parse_headers",

@@ -9,6 +9,7 @@ guess, else windows-1252, which cannot fail.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _ALIASES = {
     "us-ascii": "",
@@ -32,8 +33,8 @@ _ALIASES = {
     "latin-1": "windows-1252",
     "ansi": "windows-1252",
     "iso-8859-9": "windows-1254",
-    "iso-8859-11": "windows-874",
-    "tis-620": "windows-874",
+    "iso-8859-11": "cp874",
+    "tis-620": "cp874",
     "windows-874": "cp874",
     "iso-8859-8-i": "iso-8859-8",
     "iso-8859-6-i": "iso-8859-6",
@@ -78,19 +79,18 @@ def decode_text(data: bytes, charset: str | None = None, guess: str | None = Non
 
 def codec_for(charset: str | None) -> str | None:
     """The name of Python's codec for a label; None for one that says nothing."""
-    label = (charset or "").strip("\"' \t\r\n").partition("*")[0].lower()
-    if not _LABEL.fullmatch(label):
+    if not charset:
         return None
-    codec = _ALIASES.get(label, label)
-    if not codec or codec.replace("-", "_") in _NO_CHARSETS:
-        return None
-    return "utf-8" if codec in {"utf8", "utf_8"} else codec if _exists(codec) else None
+    label = charset.strip("\"' \t\r\n").partition("*")[0].lower()
+    return _codec_of(label) if _LABEL.fullmatch(label) else None
 
 
 def clean_text(text: str) -> str:
     """The same text without NUL, with U+FFFD for each lone surrogate."""
     if "\0" in text:
         text = text.replace("\0", "")
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -99,6 +99,15 @@ def clean_text(text: str) -> str:
         )
         text = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
     return text
+
+
+# Labels are at most forty characters long, so that strangers cannot fill the cache.
+@lru_cache(maxsize=256)
+def _codec_of(label: str) -> str | None:
+    codec = _ALIASES.get(label, label)
+    if not codec or codec.replace("-", "_") in _NO_CHARSETS:
+        return None
+    return "utf-8" if codec in {"utf8", "utf_8"} else codec if _exists(codec) else None
 
 
 def _exists(codec: str) -> bool:
@@ -113,7 +122,7 @@ def _exists(codec: str) -> bool:
 
 def _decode_unlabelled(data: bytes, guess: str | None, *, prefers_utf8: bool) -> str:
     try:
-        if _ISO_2022_ESCAPE.search(data):
+        if b"\x1b" in data and _ISO_2022_ESCAPE.search(data):
             return data.decode("iso2022_jp_ext")
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -6,12 +6,22 @@ import re
 
 from mailhub.mail.parsing.part_tree import decode_uuencoded_lines
 
-_BEGIN = re.compile(r"begin [0-7]{3,4} (\S.*)")
+_BEGIN = re.compile(r"^begin [0-7]{3,4} (\S.*)$", re.MULTILINE)
+_END = re.compile(r"^end[^\S\n]*$", re.MULTILINE)
+# The longest line of uuencode has 61 characters, and one of rubbish.
+_LONGEST_LINE = 80
+_LONGEST_FLOWED = 2_000_000
+_MOST_FILES = 1_000
 _QUOTE = re.compile(r">*")
 
 
 def unflow(text: str, *, delete_space: bool) -> str:
-    """RFC 3676: soft-broken lines of one quote depth become one line."""
+    """RFC 3676: soft-broken lines of one quote depth become one line.
+
+    A text longer than any that is read is left as it is.
+    """
+    if len(text) > _LONGEST_FLOWED:
+        return text
     lines: list[str] = []
     paragraph: list[str] = []
     depth_before = 0
@@ -44,28 +54,29 @@ def extract_uuencoded(text: str) -> tuple[str, list[tuple[str, bytes]]]:
         return text, []
     kept: list[str] = []
     files: list[tuple[str, bytes]] = []
-    lines = text.split("\n")
-    ends = [number for number, line in enumerate(lines) if line.rstrip() == "end"]
-    position, next_end = 0, 0
-    while position < len(lines):
-        begin = _BEGIN.fullmatch(lines[position].rstrip())
-        while next_end < len(ends) and ends[next_end] <= position:
-            next_end += 1
-        if begin and next_end < len(ends) and _looks_encoded(lines[position + 1 : position + 2]):
-            block = lines[position + 1 : ends[next_end]]
-            octets = decode_uuencoded_lines([line.encode("ascii", "replace") for line in block])
-            files.append((begin[1], octets))
-            position = ends[next_end] + 1
+    position = 0
+    for begin in _BEGIN.finditer(text):
+        if begin.start() < position or not _looks_encoded(_line_at(text, begin.end() + 1)):
             continue
-        kept.append(lines[position])
-        position += 1
-    return "\n".join(kept), files
+        end = _END.search(text, begin.end())
+        if end is None or len(files) == _MOST_FILES:
+            break
+        lines = text[begin.end() + 1 : end.start()].split("\n")
+        octets = decode_uuencoded_lines([line.encode("ascii", "replace") for line in lines])
+        files.append((begin[1].rstrip(), octets))
+        kept.append(text[position : begin.start()])
+        position = end.end() + 1
+    return "".join([*kept, text[position:]]), files
 
 
-def _looks_encoded(first: list[str]) -> bool:
+def _line_at(text: str, start: int) -> str:
+    end = text.find("\n", start, start + _LONGEST_LINE)
+    return text[start:end] if end >= 0 else text[start : start + _LONGEST_LINE]
+
+
+def _looks_encoded(line: str) -> bool:
     """Whether a line's length octet and its length agree."""
-    if not first or not first[0]:
+    if not line:
         return False
-    line = first[0].rstrip("\r\n")
     octets = (ord(line[0]) - 32) & 63
     return 32 <= ord(line[0]) <= 96 and 0 <= len(line) - 1 - (octets + 2) // 3 * 4 <= 1

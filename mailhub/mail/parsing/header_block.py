@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 
 from mailhub.mail.parsing.charsets import clean_text, decode_text
@@ -20,17 +21,43 @@ MAXIMUM_HEADER_OCTETS = 1024 * 1024
 
 _END_OF_HEADER = re.compile(rb"\r?\n\r?\n|\r\r|\A\r?\n")
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_FIELD_LINES = re.compile(rb"^([!-9;-~]+)[ \t]*:(.*)$", re.MULTILINE)
 _LINES = re.compile(rb"\r\n|\n|\r")
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,80})\?([bBqQ])\?([^?]*)\?=")
 _BETWEEN_WORDS = re.compile(r"(\?=)[ \t\r\n]+(?==\?[^?\s]{1,80}\?[bBqQ]\?)")
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
+# Encoded files stand one behind the other now and then; more of them are an attack.
+_MOST_PADDINGS = 10_000
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _QUOTED_OCTET = re.compile(rb"=([0-9A-Fa-f]{2})")
 
 
 def split_message(content: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
     """The header's fields as (name, unfolded octets) and the octets of the body."""
-    content = _without_mbox_line(content)
+    return _split_ordinary(content) or split_carefully(content)
+
+
+def _split_ordinary(content: bytes) -> tuple[list[tuple[str, bytes]], bytes] | None:
+    """The same of a header whose lines all end in CRLF and are fields; else None."""
+    end = content.find(b"\r\n\r\n", 0, MAXIMUM_HEADER_OCTETS)
+    if end < 0 or content[:1] in b" \t\r\n" or content.startswith((b"From ", b">From ")):
+        return None
+    head = content[:end]
+    breaks = head.count(b"\r\n")
+    if not head.count(b"\n") == head.count(b"\r") == breaks:
+        return None
+    if b"\n " in head or b"\n\t" in head:
+        head = head.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
+        breaks = head.count(b"\n")
+    fields = _FIELD_LINES.findall(head)
+    if len(fields) != breaks + 1:
+        return None
+    return [(name.decode("ascii"), value.strip()) for name, value in fields], content[end + 4 :]
+
+
+def split_carefully(content: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
+    """What `split_message` does with anything that is not written as it should be."""
+    content = _without_mbox_line(content.removeprefix(codecs.BOM_UTF8))
     end = _END_OF_HEADER.search(content)
     head, body = (content[: end.start()], content[end.end() :]) if end else (content, b"")
     fields: list[tuple[str, list[bytes]]] = []
@@ -57,6 +84,8 @@ def decode_words(value: str) -> str:
     senders cut a character in half between them.
     """
     if "=?" not in value:
+        if has_no_controls(value):
+            return value.strip()
         return clean_text(_CONTROLS.sub(" ", value)).strip()
     value = _BETWEEN_WORDS.sub(r"\1", value)
     pieces: list[str] = []
@@ -75,9 +104,27 @@ def decode_words(value: str) -> str:
     return clean_text(_CONTROLS.sub(" ", "".join(pieces))).strip()
 
 
+def has_no_controls(value: str) -> bool:
+    """Whether a value is printable, tabs apart; what only a few odd ones are not."""
+    return value.isprintable() or value.replace("\t", " ").isprintable()
+
+
 def forgiving_base64(data: bytes) -> bytes:
     """All that can be decoded; foreign octets, missing padding and a cut end are forgiven."""
+    padding = data.find(b"=")
+    if padding < 0 or not data[padding:].strip(b"= \t\r\n"):
+        try:
+            return binascii.a2b_base64(data)
+        except binascii.Error:
+            pass
+    return base64_carefully(data)
+
+
+def base64_carefully(data: bytes) -> bytes:
+    """What `forgiving_base64` does with anything that is not written as it should be."""
     decoded = []
+    if data.count(b"=") > _MOST_PADDINGS:
+        data = data.replace(b"=", b"")
     for run in data.split(b"="):
         digits = _NOT_BASE64.sub(b"", run)
         digits = digits[: len(digits) - 1] if len(digits) % 4 == 1 else digits

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict
 
-from mailhub.mail.parsing.body import Body, read_body
+from mailhub.mail.parsing.body import Attached, Body, read_body
 from mailhub.mail.parsing.charsets import clean_text
 from mailhub.mail.parsing.filenames import safe_filename
-from mailhub.mail.parsing.header_block import Fields, decode_fields, decode_words, split_message
+from mailhub.mail.parsing.header_block import decode_fields, decode_words, split_message
 from mailhub.mail.parsing.html_text import snippet_of
-from mailhub.mail.parsing.part_tree import Part, leaves, read_tree
+from mailhub.mail.parsing.part_tree import Part, leaves, part_from, read_tree
 from mailhub.mail.parsing.structured_fields import (
     Mailbox,
     read_date,
@@ -78,22 +79,29 @@ class ParsedMessage(ParsedHeaders):
     attachments: tuple[ParsedAttachment, ...] = ()
 
 
-def parse_headers(content: bytes) -> ParsedHeaders:
-    """Read the header of a message; what follows it is not looked at."""
+def parse_headers(content: bytes, *, complete: bool = True) -> ParsedHeaders:
+    """Read the header of a message; what follows it is not looked at.
+
+    `headers` stays empty where it need not be `complete`.
+    """
     fields, _ = split_message(content)
-    return ParsedHeaders(**_header_values(decode_fields(fields)))
+    return ParsedHeaders(**_header_values(fields, complete=complete))
 
 
-def parse_message(content: bytes) -> ParsedMessage:
-    """Read a whole message. Never raises for what the octets hold."""
+def parse_message(content: bytes, *, complete: bool = True) -> ParsedMessage:
+    """Read a whole message. Never raises for what the octets hold.
+
+    `headers` and `html` stay empty where it need not be `complete`: a list and a search do
+    without them.
+    """
     fields, body_octets = split_message(content)
-    return _message_of(fields, read_tree(fields, body_octets))[0]
+    return _message_of(fields, read_tree(fields, body_octets), complete=complete)[0]
 
 
 def parse_body(content: bytes) -> ParsedMessage:
-    """What a whole message adds to its header, whose own fields are left empty."""
+    """What a whole message adds to what `parse_headers` tells a list, whose fields stay empty."""
     fields, body_octets = split_message(content)
-    return _message_of([], read_tree(fields, body_octets))[0]
+    return _message_of([], read_tree(fields, body_octets), complete=False)[0]
 
 
 def open_message(content: bytes) -> tuple[ParsedMessage, tuple[bytes, ...]]:
@@ -110,38 +118,58 @@ def message_of_parts(header: bytes, tree: Part) -> ParsedMessage:
     return _message_of(split_message(header)[0], tree)[0]
 
 
+def message_of_tree(
+    fields: list[tuple[str, bytes]], tree: Part, *, complete: bool
+) -> ParsedMessage:
+    """A message from its header's fields and its parts."""
+    return _message_of(fields, tree, complete=complete)[0]
+
+
 def _message_of(
-    fields: list[tuple[str, bytes]], tree: Part
+    fields: list[tuple[str, bytes]], tree: Part, *, complete: bool = True
 ) -> tuple[ParsedMessage, tuple[bytes, ...]]:
-    body = read_body(tree)
+    body = read_body(tree, with_html=complete)
     message = ParsedMessage(
-        **_header_values(decode_fields(fields, _first_charset(tree))),
+        **_header_values(fields, tree, complete=complete),
         text=body.text,
         html=body.html,
         snippet=snippet_of(body.text),
-        attachments=_describe_attachments(body),
+        attachments=describe_attachments(body),
     )
     return message, tuple(attached.content for attached in body.attached)
-
-
-def attachment_content(content: bytes, index: int) -> bytes:
-    """The decoded octets of one attachment of the message; IndexError where there is none."""
-    fields, body_octets = split_message(content)
-    attached = read_body(read_tree(fields, body_octets)).attached
-    if not 0 <= index < len(attached):
-        raise IndexError(f"the message has {len(attached)} attachments, not {index + 1}")
-    return attached[index].content
 
 
 def embedded_images(content: bytes) -> dict[str, tuple[str, bytes]]:
     """Content-ID → (content type, octets) of the images that the message brings along."""
     fields, body_octets = split_message(content)
-    attached = read_body(read_tree(fields, body_octets)).attached
+    return embedded_in(read_body(read_tree(fields, body_octets)).attached)
+
+
+def embedded_in(attached: Iterable[Attached]) -> dict[str, tuple[str, bytes]]:
+    """The same among these attachments."""
     return {
         clean_text(part.content_id): (part.content_type, part.content)
         for part in attached
         if part.content_id and part.content_type.startswith("image/")
     }
+
+
+# The fields that are read into something of their own.
+_LISTED = frozenset(
+    {
+        "subject",
+        "from",
+        "sender",
+        "to",
+        "cc",
+        "bcc",
+        "reply-to",
+        "date",
+        "message-id",
+        "in-reply-to",
+        "references",
+    }
+)
 
 
 class _HeaderValues(TypedDict):
@@ -158,33 +186,39 @@ class _HeaderValues(TypedDict):
     headers: list[tuple[str, str]]
 
 
-def _header_values(fields: Fields) -> _HeaderValues:
-    first: dict[str, str] = {}
+def _header_values(
+    told: list[tuple[str, bytes]], tree: Part | None = None, *, complete: bool
+) -> _HeaderValues:
+    """Raw octets that are not UTF-8 are in the charset of the text, as `tree` tells it."""
+    raw = told if complete else [pair for pair in told if pair[0].lower() in _LISTED]
+    guess = None
+    if not all(value.isascii() for _, value in raw):
+        guess = _first_charset(tree or part_from(told, "text/plain")[0])
+    fields = decode_fields(raw, guess)
+    values: dict[str, list[str]] = {}
     for name, value in fields:
-        first.setdefault(name.lower(), value)
+        values.setdefault(name.lower(), []).append(value)
+
+    def first(name: str) -> str:
+        return values[name][0] if name in values else ""
+
+    def mailboxes(name: str) -> tuple[Mailbox, ...]:
+        # A field that should come once but often comes twice counts with all it holds.
+        return tuple(each for value in values.get(name, ()) for each in read_mailboxes(value))
+
     return {
-        "subject": decode_words(first.get("subject", "")),
-        "sender": read_mailboxes(first.get("from", "") or first.get("sender", "")),
-        "to": _all_mailboxes(fields, "to"),
-        "cc": _all_mailboxes(fields, "cc"),
-        "bcc": _all_mailboxes(fields, "bcc"),
-        "reply_to": _all_mailboxes(fields, "reply-to"),
-        "date": read_date(first.get("date", "")),
-        "message_id": next(iter(read_message_ids(first.get("message-id", ""))), ""),
-        "in_reply_to": next(iter(read_message_ids(first.get("in-reply-to", ""))), ""),
-        "references": read_message_ids(first.get("references", "")),
-        "headers": [(name, decode_words(value)) for name, value in fields],
+        "subject": decode_words(first("subject")),
+        "sender": read_mailboxes(first("from") or first("sender")),
+        "to": mailboxes("to"),
+        "cc": mailboxes("cc"),
+        "bcc": mailboxes("bcc"),
+        "reply_to": mailboxes("reply-to"),
+        "date": read_date(first("date")),
+        "message_id": next(iter(read_message_ids(first("message-id"))), ""),
+        "in_reply_to": next(iter(read_message_ids(first("in-reply-to"))), ""),
+        "references": read_message_ids(first("references")),
+        "headers": [(name, decode_words(value)) for name, value in fields] if complete else [],
     }
-
-
-def _all_mailboxes(fields: Fields, wanted: str) -> tuple[Mailbox, ...]:
-    """A field that should come once but often comes twice counts with all it holds."""
-    return tuple(
-        mailbox
-        for name, value in fields
-        if name.lower() == wanted
-        for mailbox in read_mailboxes(value)
-    )
 
 
 def _first_charset(tree: Part) -> str | None:
@@ -194,7 +228,8 @@ def _first_charset(tree: Part) -> str | None:
     return None
 
 
-def _describe_attachments(body: Body) -> tuple[ParsedAttachment, ...]:
+def describe_attachments(body: Body) -> tuple[ParsedAttachment, ...]:
+    """What is attached, without its octets."""
     return tuple(
         ParsedAttachment(
             index=index,

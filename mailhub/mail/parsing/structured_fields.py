@@ -1,7 +1,7 @@
 """Header fields that have a grammar: addresses, dates, message ids, parameters.
 
-Each reader is linear, uses no recursion (nested comments are an old trick) and gives
-what it can find.
+Each reader is linear, uses no recursion that a message could deepen (nested comments are an
+old trick) and gives what it can find.
 """
 
 from __future__ import annotations
@@ -14,14 +14,33 @@ from email.utils import parsedate_tz
 from urllib.parse import unquote_to_bytes
 
 from mailhub.mail.parsing.charsets import decode_text
-from mailhub.mail.parsing.header_block import decode_words
+from mailhub.mail.parsing.header_block import decode_words, has_no_controls
 
 _MESSAGE_ID = re.compile(r"<([^<>]{1,996})>")
-_BARE_ID = re.compile(r"[^\s<>,;\"()]+@[^\s<>,;\"()]+")
+# The look behind keeps a long run without an `@` from being tried from each of its places.
+_BARE_ID = re.compile(r"(?<![^\s<>,;\"()])[^\s<>,;\"()]+@[^\s<>,;\"()]+")
 _WHITESPACE = re.compile(r"\s+")
-_CONTENT_TYPE = re.compile(r"\s*([\w!#$&^.+-]{1,127})/([\w!#$&^.+-]{1,127})")
+# One mailbox as nearly all are written: `Ada <a@b>`, `"Lee, Ada" <a@b>`, `<a@b>` or `a@b`.
+_PLAIN_ADDRESS = r"""([^\s"\\()<>,;:@]++@[^\s"\\()<>,;:@]++)"""
+_ORDINARY_MAILBOX = re.compile(
+    r"""[ \t]*+(?:(?:"([^"\\]*+)"[ \t]*+|([^"\\()<>,;:]*+))<"""
+    rf"""{_PLAIN_ADDRESS}>|{_PLAIN_ADDRESS})[ \t]*+(?:,|\Z)"""
+)
+_ORDINARY_DATE = re.compile(
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?([0-3]?[0-9]) ([A-Z][a-z]{2}) ([12][0-9]{3})"
+    r" ([0-9]{2}):([0-9]{2}):([0-9]{2}) (?:GMT|([+-])([0-9]{2})([0-9]{2}))(?: \([A-Z]{1,5}\))?"
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH_NUMBERS = {name: number for number, name in enumerate(_MONTHS, 1)}
+_ORDINARY_PARAMETER = re.compile(
+    r"""[ \t]*([A-Za-z-]+)=(?:"([^"\\]*)"|([^\s"\\;]*))[ \t]*(?:;|\Z)"""
+)
+_CONTENT_TYPE = re.compile(r"\s*([\w!#$&^.+-]{1,127})/([\w!#$&^.+-]{1,127})", re.ASCII)
 _PARAMETER_NAME = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?$")
 _DATE_LENGTH = 200
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:")
+_SPACE_BEFORE_ZONE = re.compile(r"\s+(?=[+-])")
+_YEARS_SINCE_1900 = range(100, 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +53,30 @@ class Mailbox:
 
 def read_mailboxes(value: str) -> tuple[Mailbox, ...]:
     """The mailboxes of an address field (RFC 5322 section 3.4), groups flattened."""
+    if not value:
+        return ()
+    found = _read_ordinary_mailboxes(value)
+    return read_mailboxes_carefully(value) if found is None else found
+
+
+def _read_ordinary_mailboxes(value: str) -> tuple[Mailbox, ...] | None:
+    if "=?" in value or not has_no_controls(value):
+        return None
+    found: list[Mailbox] = []
+    position = 0
+    while position < len(value):
+        match = _ORDINARY_MAILBOX.match(value, position)
+        if match is None:
+            return None
+        quoted, words, angle, bare = match.groups()
+        name = (quoted or words or "").strip().strip("'\" ")
+        found.append(Mailbox(name, angle or bare))
+        position = match.end()
+    return tuple(found)
+
+
+def read_mailboxes_carefully(value: str) -> tuple[Mailbox, ...]:
+    """What `read_mailboxes` does with anything that is not written as most are."""
     found: list[Mailbox] = []
     for piece in _split_addresses(value):
         mailbox = _read_mailbox(piece)
@@ -47,11 +90,42 @@ def read_mailboxes(value: str) -> tuple[Mailbox, ...]:
 
 def read_date(value: str) -> datetime | None:
     """An aware time in UTC, or None for one that cannot be read."""
+    match = _ORDINARY_DATE.fullmatch(value)
+    if match is None or match[2] not in _MONTH_NUMBERS:
+        return read_date_carefully(value)
+    day, month, year, hour, minute, second, sign, hours, minutes = match.groups()
     try:
-        parts = parsedate_tz(value[:_DATE_LENGTH])
+        moment = datetime(
+            int(year),
+            _MONTH_NUMBERS[month],
+            int(day),
+            int(hour),
+            int(minute),
+            min(int(second), 59),
+            0,
+            UTC,
+        )
+    except ValueError:
+        return None
+    offset = int(hours or 0) * 60 + int(minutes or 0)
+    if not offset:
+        return moment
+    return moment + timedelta(minutes=offset if sign == "-" else -offset)
+
+
+def read_date_carefully(value: str) -> datetime | None:
+    """What `read_date` does with anything that is not written as most are."""
+    try:
+        value = value[:_DATE_LENGTH].strip()
+        if _ISO_DATE.match(value):
+            written = datetime.fromisoformat(_SPACE_BEFORE_ZONE.sub("", value))
+            return (written if written.tzinfo else written.replace(tzinfo=UTC)).astimezone(UTC)
+        parts = parsedate_tz(value)
         if parts is None:
             return None
-        moment = datetime(*parts[:5], min(parts[5], 59), tzinfo=UTC)
+        # Some programs write how many years have passed since 1900.
+        year = parts[0] + 1900 if parts[0] in _YEARS_SINCE_1900 else parts[0]
+        moment = datetime(year, *parts[1:5], min(parts[5], 59), tzinfo=UTC)
         return moment - timedelta(seconds=parts[9] or 0)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
@@ -59,6 +133,8 @@ def read_date(value: str) -> datetime | None:
 
 def read_message_ids(value: str) -> tuple[str, ...]:
     """Message ids without their angle brackets, in order, each once."""
+    if not value:
+        return ()
     found = [_WHITESPACE.sub("", match) for match in _MESSAGE_ID.findall(value)]
     if not found:
         found = _BARE_ID.findall(value)
@@ -74,6 +150,29 @@ def read_content_type(value: str) -> tuple[str, dict[str, str]]:
 
 def read_parameters(value: str) -> dict[str, str]:
     """Parameters after the first `;`, by lower-case name (RFC 2231, and 2047 as seen in use)."""
+    start = value.find(";") + 1
+    if not start:
+        return {}
+    found = _read_ordinary_parameters(value, start)
+    return read_parameters_carefully(value) if found is None else found
+
+
+def _read_ordinary_parameters(value: str, position: int) -> dict[str, str] | None:
+    if "=?" in value or not has_no_controls(value) or '"' in value[:position]:
+        return None
+    found: dict[str, str] = {}
+    while position < len(value):
+        match = _ORDINARY_PARAMETER.match(value, position)
+        if match is None:
+            return None
+        name, quoted, word = match.groups()
+        found.setdefault(name.lower(), (quoted or word or "").strip())
+        position = match.end()
+    return found
+
+
+def read_parameters_carefully(value: str) -> dict[str, str]:
+    """What `read_parameters` does with anything that is not written as most are."""
     plain: dict[str, str] = {}
     pieces: dict[str, list[tuple[int, bool, str]]] = {}
     for name, text in _split_parameters(value):
@@ -138,6 +237,10 @@ def _unquote(text: str) -> str:
     return "".join(characters)
 
 
+_NO_QUOTES = str.maketrans('"', " ")
+_NO_COMMENTS = str.maketrans("()", "  ")
+
+
 @dataclass(slots=True)
 class _Piece:
     """One address while it is read: words outside, inside <> and inside ()."""
@@ -151,24 +254,32 @@ class _Piece:
 def _split_addresses(value: str) -> Iterator[_Piece]:  # noqa: PLR0912 - one state machine
     piece, depth, position = _Piece([], [], []), 0, 0
     quoted = in_angle = False
+    # Where the quotation or comment began, and how many words stood before it.
+    opened = words = 0
     while position < len(value):
         character = value[position]
         target = piece.comments if depth else piece.angle if in_angle else piece.words
         if character == "\\" and (quoted or depth):
             position += 1
-            target.append(value[position : position + 1])
+            target.append(value[position - 1 if in_angle else position : position + 1])
         elif quoted:
             quoted = character != '"'
             if quoted or in_angle:
                 target.append(character)
+            elif value[position + 1 : position + 2] == "@":
+                # `"john smith"@example.org` is an address and no name.
+                target.insert(words, '"')
+                target.append('"')
         elif character == "(" and not in_angle:
+            if not depth:
+                opened, words = position, len(piece.words)
             depth += 1
         elif character == ")" and depth:
             depth -= 1
         elif depth:
             target.append(character)
         elif character == '"':
-            quoted = True
+            quoted, opened, words = True, position, len(piece.words)
             if in_angle:
                 target.append(character)
         elif character == "<":
@@ -177,13 +288,19 @@ def _split_addresses(value: str) -> Iterator[_Piece]:  # noqa: PLR0912 - one sta
         elif character == ">" and in_angle:
             in_angle = False
         elif character in ",;" and (not in_angle or _has_address(piece.angle)):
-            yield piece
-            piece, in_angle = _Piece([], [], []), False
+            if piece.words or piece.comments or piece.has_angle:
+                yield piece
+                piece, in_angle = _Piece([], [], []), False
         elif character == ":" and not in_angle and "@" not in piece.words:
             piece = _Piece([], [], [])
         else:
             target.append(character)
         position += 1
+    if (quoted and not in_angle) or depth:
+        # What never ends has not begun: the addresses behind it count.
+        rest = value[opened:].translate(_NO_COMMENTS if depth else _NO_QUOTES)
+        yield from _split_addresses("".join(piece.words[:words]) + rest)
+        return
     yield piece
 
 
@@ -201,9 +318,16 @@ def _read_mailbox(piece: _Piece) -> Mailbox:
             address = address.partition(":")[2]
         return Mailbox(decode_words(outside).strip("'\" ") or comment, _tidy(address))
     if "@" in outside:
-        return Mailbox(comment, _tidy(outside))
+        words = outside.split()
+        addresses = [word for word in words if _BARE_ID.fullmatch(word)]
+        if len(words) > 1 and len(addresses) == 1:
+            # `Ada ada@example.org`: brackets that were forgotten.
+            name = " ".join(word for word in words if word != addresses[0])
+            return Mailbox(decode_words(name) or comment, addresses[0])
+        return Mailbox(comment, _tidy(outside).strip("<>"))
     return Mailbox(decode_words(outside) or comment, "")
 
 
 def _tidy(address: str) -> str:
-    return _WHITESPACE.sub("", decode_words(address))
+    address = decode_words(address)
+    return address if '"' in address else _WHITESPACE.sub("", address)

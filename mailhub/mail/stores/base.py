@@ -11,13 +11,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from mailhub.mail.octets import FileOctets, whole_of
 from mailhub.mail.parsing import ParsedMessage
 from mailhub.mail.parsing.part_tree import Part
+
+NO_ARRIVAL = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Role(StrEnum):
@@ -45,7 +48,10 @@ class RemoteFolder:
 
 @dataclass(frozen=True, slots=True)
 class FolderStatus:
-    """What STATUS says; `highest_modseq` is 0 on a server without CONDSTORE."""
+    """What STATUS says; `highest_modseq` is 0 on a server without CONDSTORE.
+
+    `permanent_flags` are those that a selected folder keeps, None where it does not say.
+    """
 
     path: str
     uid_validity: int
@@ -53,6 +59,12 @@ class FolderStatus:
     messages: int
     unseen: int = 0
     highest_modseq: int = 0
+    permanent_flags: frozenset[str] | None = None
+
+    def keeps(self, flag: str) -> bool:
+        """Whether the folder takes this flag for good: any keyword where it says `\\*`."""
+        allowed = self.permanent_flags
+        return flag.startswith("\\") or allowed is None or bool({flag, "\\*"} & allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +93,10 @@ class Changes:
 class RemoteMessage:
     """One fetched message: its flags, arrival and size, and the octets asked for.
 
-    `content` holds the whole raw message, or only its header where headers were asked for.
+    `content` holds the whole raw message, or only its header where headers were asked for; the
+    beginning of a large one where the settings have a `spool_folder`. `whole` is all of it.
     `remote_id` is the server's own content id (EMAILID, RFC 8474, or X-GM-MSGID) or "".
+    `received_at` is `NO_ARRIVAL` where the server tells none that can be read.
     """
 
     uid: int
@@ -92,6 +106,20 @@ class RemoteMessage:
     content: bytes = field(repr=False)
     modseq: int = 0
     remote_id: str = ""
+
+    @property
+    def whole(self) -> bytes | FileOctets:
+        """All octets that were fetched."""
+        return whole_of(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """When a message arrived and how many octets it has, as the server tells."""
+
+    uid: int
+    received_at: datetime
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +210,21 @@ class Store(ABC):
         """These messages of the current folder; those that are gone are left out.
 
         One round trip: the caller chooses the batch and so the memory. Never sets \\Seen.
+        """
+
+    def request(self, uids: Sequence[int]) -> Iterator[RemoteMessage]:
+        """The same as `fetch` of whole messages, asked for before this returns where possible.
+
+        The server then works while the caller does; nothing else may be asked of the store
+        until the iteration has ended.
+        """
+        return self.fetch(uids)
+
+    @abstractmethod
+    def measures(self, uids: Sequence[int]) -> list[Measure]:
+        """When these messages of the current folder arrived, and their sizes.
+
+        Those that are gone, or of which the server does not tell it, are left out.
         """
 
     @abstractmethod

@@ -20,6 +20,7 @@ from mailhub.mail.errors import CommandRefused, FolderMissing, MailError, Protoc
 from mailhub.mail.stores.base import (
     Changes,
     FolderStatus,
+    Measure,
     Outline,
     ReadMessage,
     RemoteFlags,
@@ -27,29 +28,31 @@ from mailhub.mail.stores.base import (
     RemoteMessage,
 )
 from mailhub.mail.stores.folder_names import decode_name, quote, refuse_controls, with_roles
+from mailhub.mail.stores.gmail import GmailCommands
 from mailhub.mail.stores.imap_arguments import (
     command_sets,
     compress_set,
     expand_set,
     flag_list,
     read_ranges,
+    with_crlf,
 )
-from mailhub.mail.stores.imap_commands import ImapCommands
 from mailhub.mail.stores.imap_reading import OUTLINE_ITEMS, ReadingPlan, outlines_of
 from mailhub.mail.stores.imap_responses import (
+    LARGEST_UID,
     FetchedItems,
     joined,
     read_list,
+    read_number,
     read_status,
     read_status_name,
     whole_messages,
 )
 
-_LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 _EXISTS_ALREADY = re.compile(r"\[ALREADYEXISTS\]|exist", re.IGNORECASE)
 
 
-class ImapStore(ImapCommands):
+class ImapStore(GmailCommands):
     """One connection to an IMAP account; see `Store` for what each method promises."""
 
     def folders(self) -> list[RemoteFolder]:
@@ -134,6 +137,7 @@ class ImapStore(ImapCommands):
             uid_next=self._last_number("UIDNEXT"),
             messages=self._last_number("EXISTS"),
             highest_modseq=self._last_number("HIGHESTMODSEQ"),
+            permanent_flags=self._permanent_flags(),
         )
 
     def uids(self, criteria: str = "ALL") -> list[int]:
@@ -154,7 +158,8 @@ class ImapStore(ImapCommands):
         words = b" ".join(line for line in self._take("SEARCH") if isinstance(line, bytes))
         # SEARCH may end in (MODSEQ n), which is no UID (RFC 7162 section 3.1.5).
         numbers = words.replace(b"(", b" (").split(b" (")[0].split() if words else []
-        return sorted({int(number) for number in numbers if number.isdigit()})
+        found = {read_number(number, LARGEST_UID) for number in numbers}
+        return sorted(found - {0})
 
     def flags(self, first: int = 1, last: int | None = None) -> Iterator[RemoteFlags]:
         wanted = "(UID FLAGS MODSEQ)" if self._has_modseq else "(UID FLAGS)"
@@ -186,6 +191,41 @@ class ImapStore(ImapCommands):
         return read_ranges(",".join(sets))
 
     def fetch(self, uids: Sequence[int], *, headers_only: bool = False) -> Iterator[RemoteMessage]:
+        wanted = self._message_items(headers_only=headers_only)
+        for some in command_sets(uids):
+            yield from self._fetch_some(expand_set(some), wanted)
+
+    def request(self, uids: Sequence[int]) -> Iterator[RemoteMessage]:
+        sets, wanted = list(command_sets(uids)), self._message_items()
+        if not sets:
+            return iter(())
+        tag = self._begin("UID", "FETCH", sets[0], wanted)
+        return self._requested(sets, wanted, tag)
+
+    def _requested(self, sets: list[str], wanted: str, tag: bytes) -> Iterator[RemoteMessage]:
+        client, failure = self._client, None
+        try:
+            self._finish("UID", tag)
+        except MailError as error:
+            failure = error
+        yield from self._hand_over(expand_set(sets[0]), wanted, self._fetched(client), failure)
+        for some in sets[1:]:
+            yield from self._fetch_some(expand_set(some), wanted)
+
+    def measures(self, uids: Sequence[int]) -> list[Measure]:
+        found: dict[int, Measure] = {}
+        asked = set(uids)
+        for some in command_sets(uids):
+            items, failure = self._ask(some, "(UID INTERNALDATE RFC822.SIZE)")
+            if failure is not None and not isinstance(failure, CommandRefused):
+                raise failure
+            for item in items:
+                # Flags that come uninvited tell no size.
+                if item.uid in asked and item.size:
+                    found[item.uid] = Measure(item.uid, item.received_at, item.size)
+        return list(found.values())
+
+    def _message_items(self, *, headers_only: bool = False) -> str:
         wanted = ["UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE"]
         if self._has_modseq:
             wanted.append("MODSEQ")
@@ -194,8 +234,7 @@ class ImapStore(ImapCommands):
         elif "X-GM-EXT-1" in self.capabilities:
             wanted.append("X-GM-MSGID")
         wanted.append("BODY.PEEK[HEADER]" if headers_only else "BODY.PEEK[]")
-        for some in command_sets(uids):
-            yield from self._fetch_some(expand_set(some), f"({' '.join(wanted)})")
+        return f"({' '.join(wanted)})"
 
     def outlines(self, uids: Sequence[int]) -> list[Outline]:
         found: list[Outline] = []
@@ -227,8 +266,7 @@ class ImapStore(ImapCommands):
     ) -> int | None:
         initial = flag_list(flags) if flags else None
         date = imaplib.Time2Internaldate(received_at) if received_at else None
-        octets = _LINE_BREAK.sub(b"\r\n", content)
-        self._folder_command("APPEND", path, initial, date, literal=octets)
+        self._folder_command("APPEND", path, initial, date, literal=with_crlf(content))
         code = self._take("APPENDUID")
         words = code[-1].split() if code and isinstance(code[-1], bytes) else []
         return int(words[1]) if len(words) == 2 and words[1].isdigit() else None
@@ -313,6 +351,15 @@ class ImapStore(ImapCommands):
 
     def _fetch_some(self, uids: list[int], wanted: str) -> Iterator[RemoteMessage]:
         items, failure = self._ask(compress_set(uids), wanted)
+        yield from self._hand_over(uids, wanted, items, failure)
+
+    def _hand_over(
+        self, uids: list[int], wanted: str, items: list[FetchedItems], failure: MailError | None
+    ) -> Iterator[RemoteMessage]:
+        """What has arrived of a batch, and what of the rest can be had message by message."""
+        if isinstance(failure, ProtocolViolation):
+            # Nonsense may be the rest of a message that is longer than was said.
+            items = items[:-1]
         messages = whole_messages(items, set(uids))
         arrived = set(messages)
         while messages:

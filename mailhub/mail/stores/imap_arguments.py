@@ -9,6 +9,7 @@ from mailhub.mail.errors import InvalidMessage
 
 # Servers take command lines of 8,192 octets at least (RFC 7162 section 4).
 _MAXIMUM_SET = 7_000
+_LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 _FLAG = re.compile(r"\\?[^\s(){%*\"\\\]\x00-\x1f\x7f-\U0010ffff]+")
 
 
@@ -69,3 +70,10 @@ def flag_list(flags: Sequence[str]) -> str:
         if not _FLAG.fullmatch(flag):
             raise InvalidMessage(f"{flag!r} cannot be a flag.")
     return f"({' '.join(flags)})"
+
+
+def with_crlf(content: bytes) -> bytes:
+    """A message whose lines all end in CRLF; one that is right already is not held twice."""
+    if content.count(b"\r\n") == content.count(b"\n") == content.count(b"\r"):
+        return content
+    return _LINE_BREAK.sub(b"\r\n", content)

@@ -1,20 +1,21 @@
-"""One IMAP connection: made to a checked address, encrypted, logged in.
+"""One IMAP connection: made to a checked address, and encrypted.
 
 imap-tools and imaplib do the talking; this makes them careful. The socket comes from
 the settings' host guard (so the address checked is the address connected to), TLS is
-verified, literals are bounded, capabilities are asked again after the login, passwords
-travel as UTF-8 (AUTHENTICATE PLAIN, RFC 4616), and every failure becomes a `MailError`
-that holds no secret.
+verified, literals are bounded, and every failure becomes a `MailError` that holds no secret.
 """
 
 from __future__ import annotations
 
 import imaplib
+import io
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 from imap_tools import BaseMailBox
 
@@ -23,19 +24,30 @@ from mailhub.mail.errors import (
     ConnectionFailed,
     EncryptionRefused,
     LoginDeferred,
-    LoginFailed,
     MailError,
     ProtocolViolation,
+    Reply,
     ServerTimeout,
+    connection_failed,
 )
+from mailhub.mail.octets import LARGE, Spool
 from mailhub.mail.parsing.charsets import clean_text
-from mailhub.mail.server import Encryption, Login, OAuth2Login, PasswordLogin, ServerSettings
-from mailhub.mail.stores.folder_names import quote
+from mailhub.mail.server import Encryption, PasswordLogin, ServerSettings
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 # No mail server takes larger messages; a larger literal is an attack on our memory.
 MAXIMUM_LITERAL_OCTETS = 256 * 1024 * 1024
 MAXIMUM_LINE_OCTETS = 64 * 1024 * 1024
 _READ_OCTETS = 1024 * 1024
+_BUFFER_OCTETS = 64 * 1024
+# What a short line costs in memory beside its octets.
+_LINE_COST = 64
+# A server that goes on saying a little is waited for as long as three that say nothing, and
+# longer by what it says at this pace, in octets a second.
+_WAITS = 3
+_SLOWEST = 500
 
 # RFC 5530 response codes and words of servers that will let the user in later.
 _DEFERRED = re.compile(
@@ -43,11 +55,11 @@ _DEFERRED = re.compile(
     r"|connection limit|try again later|temporar|rate limit|throttl|server busy|overloaded",
     re.IGNORECASE,
 )
-_REFUSED = re.compile(r"\[(?:AUTHENTICATIONFAILED|AUTHORIZATIONFAILED|EXPIRED)\]", re.IGNORECASE)
-_NEEDS_ENCRYPTION = re.compile(r"\[PRIVACYREQUIRED\]", re.IGNORECASE)
-_NONSENSE = ("unexpected", "unterminated", "got more than", "not IMAP4", "no CAPABILITY")
+NONSENSE = ("unexpected", "unterminated", "got more than", "not IMAP4", "no CAPABILITY")
 _BARE_RESULT = re.compile(rb"\S{1,30} (?:OK|NO|BAD)\r\n")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_FETCH_BEGIN = re.compile(rb"\* (\d{1,10}) FETCH (?=\()")
+_LITERAL_END = re.compile(rb"\{(\d{1,19})\}\Z")
+CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class GuardedClient(imaplib.IMAP4):
@@ -56,6 +68,10 @@ class GuardedClient(imaplib.IMAP4):
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._received = 0
+        self._unread = b""
+        # Of the command under way: what was heard, and the seconds spent waiting for it.
+        self._heard = 0
+        self._waited = 0.0
         super().__init__(settings.host, settings.port, settings.timeout)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
@@ -67,41 +83,140 @@ class GuardedClient(imaplib.IMAP4):
         if settings.encryption is not Encryption.TLS:
             return connection
         try:
-            return _context(settings).wrap_socket(connection, server_hostname=settings.host)
+            return settings.tls_context().wrap_socket(connection, server_hostname=settings.host)
         except BaseException:
             connection.close()
             raise
+
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
+        """Connect; from then on it is counted what the server says."""
+        super().open(host, port, timeout)
+        self.listen()
+
+    def listen(self) -> None:
+        """Count what the socket brings: to be called again when TLS has begun on it."""
+        self.file.close()
+        heard = _HeardSocket(self.sock, self._hear)
+        self.file = io.BufferedReader(heard, _BUFFER_OCTETS)
 
     def readline(self) -> bytes:
         """A line; a result without text gets the space behind it that imaplib waits for.
 
         SEARCH names all that it found in one: eight octets a message.
         """
+        if self._unread:
+            line, self._unread = self._unread, b""
+            return line
         # Its stub says str.
-        line: bytes = self.file.readline(MAXIMUM_LINE_OCTETS + 1)  # type: ignore[assignment]
+        line = self.file.readline(MAXIMUM_LINE_OCTETS + 1)  # type: ignore[assignment]
         if len(line) > MAXIMUM_LINE_OCTETS:
             raise self.error(f"got more than {MAXIMUM_LINE_OCTETS} octets in a line")
-        self._count(len(line))
+        self._heard += _LINE_COST
         return line[:-2] + b" \r\n" if _BARE_RESULT.fullmatch(line) else line
+
+    def _get_capabilities(self) -> None:
+        """From the greeting where it tells them; what came before TLS began holds no longer."""
+        if self._tls_established or not take_capabilities(self):
+            self.untagged_responses.pop("CAPABILITY", None)
+            # Its stub leaves this method out.
+            super()._get_capabilities()  # type: ignore[misc]
+
+    def _command(self, name: str, *args: Any) -> bytes:
+        self._heard, self._waited = 0, 0.0
+        # Its stub leaves this method out.
+        tag: bytes = super()._command(name, *args)  # type: ignore[misc]
+        return tag
+
+    def _get_response(self) -> bytes | None:
+        """imaplib's own, with a shorter way for FETCH: a pass reads one for every message."""
+        line = self.readline()
+        begin = _FETCH_BEGIN.match(line)
+        if begin is None or not line.endswith(b"\r\n"):
+            self._unread = line
+            # Its stub leaves this method out.
+            answer: bytes | None = super()._get_response()  # type: ignore[misc]
+            return answer
+        told = self.untagged_responses.setdefault("FETCH", [])
+        text = begin[1] + b" " + line[begin.end() : -2]
+        while text.endswith(b"}") and (literal := _LITERAL_END.search(text)):
+            told.append((text, self.read(int(literal[1]))))
+            text = self._get_line()
+        told.append(text)
+        return line[:-2]
 
     def read(self, size: int) -> bytes:
         """A literal, whole or not at all, in pieces so that a false size costs nothing."""
         if size > MAXIMUM_LITERAL_OCTETS:
             raise self.abort(f"unexpected literal of {size} octets")
-        self._count(size)
-        pieces: list[bytes] = []
+        # One that would be too much is not waited for.
+        self._refuse_excess(size)
+        folder = self._settings.spool_folder
+        if folder is not None and size > LARGE:
+            with Spool(folder) as spool:
+                for piece in self._literal(size):
+                    spool.write(piece)
+                return spool.beginning()
+        # Pieces that are joined would be held twice.
+        buffer = io.BytesIO()
+        for piece in self._literal(size):
+            buffer.write(piece)
+        return buffer.getvalue()
+
+    def _literal(self, size: int) -> Iterator[bytes]:
         while size > 0:
             piece = super().read(min(size, _READ_OCTETS))
             if not piece:
                 raise self.abort("socket error: EOF in a literal")
-            pieces.append(piece)
+            yield piece
             size -= len(piece)
-        return b"".join(pieces)
 
-    def _count(self, octets: int) -> None:
+    def release(self) -> tuple[socket.socket, bytes]:
+        """The socket, which blocks no more, and what was read ahead of the last answer.
+
+        From then on this client can but be hung up.
+        """
+        self.sock.setblocking(False)
+        try:
+            # Its stub says that `file` reads text.
+            ahead = cast("io.BufferedReader", self.file).peek()
+        except (BlockingIOError, ssl.SSLWantReadError):
+            ahead = b""
+        return self.sock, ahead
+
+    def _hear(self, octets: int, seconds: float) -> None:
+        """Note what came in, and how long that took; leave a server that has no end."""
         self._received += octets
-        if 0 < self._settings.answer_limit < self._received:
+        self._heard += octets
+        self._waited += seconds
+        self._refuse_excess(0)
+        if self._waited > _WAITS * self._settings.timeout + self._heard / _SLOWEST:
+            raise TimeoutError("timed out: too slow")
+
+    def _refuse_excess(self, announced: int) -> None:
+        limit, of_command = self._settings.answer_limit, self._settings.command_limit
+        if 0 < limit < self._received + announced or self._heard + announced > of_command:
             raise self.abort("unexpected amount of octets")
+
+
+class _HeardSocket(io.RawIOBase):
+    """A socket's octets, each portion told to `hear` with the seconds that it took to come."""
+
+    def __init__(self, connection: socket.socket, hear: Callable[[int, float], None]) -> None:
+        self._raw = connection.makefile("rb", buffering=0)
+        self._hear = hear
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        begun = time.monotonic()
+        octets = self._raw.readinto(buffer)
+        self._hear(octets or 0, time.monotonic() - begun)
+        return octets
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class GuardedMailBox(BaseMailBox):
@@ -122,26 +237,6 @@ class GuardedMailBox(BaseMailBox):
         return client
 
 
-def connect(settings: ServerSettings) -> GuardedMailBox:
-    """A connection that is logged in, its capabilities those of after the login.
-
-    Raises HostNotFound, HostNotAllowed, ConnectionFailed, ServerTimeout,
-    EncryptionRefused, LoginFailed, LoginDeferred or ProtocolViolation.
-    """
-    with explained(settings, "connect"):
-        mailbox = GuardedMailBox(settings)
-    try:
-        if settings.login is not None and mailbox.client.state == "NONAUTH":
-            with explained(settings, "log in"):
-                _log_in(mailbox, settings.login)
-        with explained(settings, "CAPABILITY"):
-            refresh_capabilities(mailbox.client)
-    except BaseException:
-        hang_up(mailbox.client)
-        raise
-    return mailbox
-
-
 def hang_up(client: imaplib.IMAP4) -> None:
     """Close the socket, without a word to the server; never raises."""
     try:
@@ -154,8 +249,20 @@ def hang_up(client: imaplib.IMAP4) -> None:
 def refresh_capabilities(client: imaplib.IMAP4) -> None:
     """Ask CAPABILITY; what was told before the login holds no longer (RFC 9051 section 6.1.1)."""
     _, lines = client.capability()
-    told = next((line for line in reversed(lines) if line), b"")
-    client.capabilities = tuple(told.decode("ascii", "replace").upper().split())
+    client.capabilities = _read_capabilities(lines)
+
+
+def take_capabilities(client: imaplib.IMAP4) -> bool:
+    """Those that the server has told unasked since they were last taken; False for none."""
+    told = _read_capabilities(client.untagged_responses.pop("CAPABILITY", []))
+    if told:
+        client.capabilities = told
+    return bool(told)
+
+
+def _read_capabilities(lines: Sequence[bytes | tuple[bytes, bytes]]) -> tuple[str, ...]:
+    told = next((line for line in reversed(lines) if line and isinstance(line, bytes)), b"")
+    return tuple(told.decode("ascii", "replace").upper().split())
 
 
 @contextmanager
@@ -179,16 +286,23 @@ def _explain(error: Exception, settings: ServerSettings, doing: str) -> MailErro
     if isinstance(error, TimeoutError) or "timed out" in words:
         return ServerTimeout(f"{where} did not answer in time ({doing}).")
     if isinstance(error, OSError):
-        return ConnectionFailed(f"The connection to {where} failed ({doing}): {words}.")
-    if not isinstance(error, imaplib.IMAP4.error) or any(word in words for word in _NONSENSE):
+        return connection_failed(error, where)
+    if not isinstance(error, imaplib.IMAP4.error) or any(word in words for word in NONSENSE):
         return ProtocolViolation(f"{where} gave an answer that makes no sense ({doing}).")
-    if doing in {"connect", "log in"} and _DEFERRED.search(words):
-        return LoginDeferred(f"{where} lets nobody in for now: {words}")
+    if doing in {"connect", "log in"} and lets_in_later(words):
+        return LoginDeferred(f"{where} lets nobody in for now: {words}", Reply(0, words))
     if isinstance(error, imaplib.IMAP4.readonly):
         return CommandRefused(f"{where} opened the folder for reading only.")
+    if isinstance(error, imaplib.IMAP4.abort) and "socket error" in words:
+        return ConnectionFailed(f"{where} closed the connection.")
     if isinstance(error, imaplib.IMAP4.abort) or doing == "connect":
         return ConnectionFailed(f"{where} closed the connection ({doing}): {words}")
-    return CommandRefused(f"{where} refused {doing}: {words}")
+    return CommandRefused(f"{where} refused {doing}: {words}", Reply(0, words))
+
+
+def lets_in_later(words: str) -> bool:
+    """Whether a server refuses for now: too many connections, or trouble of its own."""
+    return _DEFERRED.search(words) is not None
 
 
 def server_words(said: object, settings: ServerSettings) -> str:
@@ -201,89 +315,19 @@ def server_words(said: object, settings: ServerSettings) -> str:
         text = str(said)
     if isinstance(settings.login, PasswordLogin) and settings.login.password:
         text = text.replace(settings.login.password, "…")
-    return " ".join(_CONTROLS.sub(" ", clean_text(text)).split())[:300]
+    return " ".join(CONTROLS.sub(" ", clean_text(text)).split())[:300]
 
 
-def _context(settings: ServerSettings) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=settings.ca_file)
-
-
-def _start_tls(client: imaplib.IMAP4, settings: ServerSettings) -> None:
+def _start_tls(client: GuardedClient, settings: ServerSettings) -> None:
     # PREAUTH before STARTTLS is how an attacker in the middle skips it (RFC 9051 section 11.1).
     if client.state != "NONAUTH" or "STARTTLS" not in client.capabilities:
         raise EncryptionRefused(f"{settings.address} offers no STARTTLS.")
     try:
-        client.starttls(_context(settings))
+        client.starttls(settings.tls_context())
+        client.listen()
     except imaplib.IMAP4.abort:
         raise
     except imaplib.IMAP4.error as error:
         raise EncryptionRefused(
             f"{settings.address} refused STARTTLS: {server_words(error, settings)}"
         ) from None
-
-
-def _log_in(mailbox: GuardedMailBox, login: Login) -> None:
-    settings, client = mailbox._settings, mailbox.client
-    try:
-        if isinstance(login, OAuth2Login):
-            _log_in_by_token(client, login, settings)
-        else:
-            _log_in_by_password(mailbox, login)
-    except imaplib.IMAP4.abort:
-        raise
-    except imaplib.IMAP4.error as error:
-        words = server_words(error, settings)
-        if any(word in words for word in _NONSENSE):
-            raise
-        if _NEEDS_ENCRYPTION.search(words):
-            raise EncryptionRefused(f"{settings.address} wants encryption: {words}") from None
-        if _DEFERRED.search(words) and not _REFUSED.search(words):
-            raise LoginDeferred(f"{settings.address} lets nobody in for now: {words}") from None
-        raise LoginFailed(f"{settings.address} refused the login: {words}") from None
-
-
-def _log_in_by_password(mailbox: GuardedMailBox, login: PasswordLogin) -> None:
-    if "\0" in login.username + login.password:
-        raise LoginFailed("A user name or password must not contain NUL.")
-    client = mailbox.client
-    if "AUTH=PLAIN" in client.capabilities:
-        try:
-            mailbox.login_utf8(login.username, login.password, initial_folder=None)
-            return
-        except imaplib.IMAP4.abort:
-            raise
-        except imaplib.IMAP4.error as error:
-            # BAD: the mechanism was announced but is not understood. NO is an answer.
-            if "command error: BAD" not in str(error):
-                raise
-    if _CONTROLS.search(login.username + login.password):
-        raise LoginFailed("This server takes no user name or password with control characters.")
-    if "LOGINDISABLED" in client.capabilities:
-        raise EncryptionRefused(f"{mailbox._settings.address} wants encryption before a login.")
-    name, password = (quote(text.encode()) for text in (login.username, login.password))
-    # imaplib's own login() encodes as ASCII and fails on any other letter.
-    kind, answer = client._simple_command("LOGIN", name, password)
-    if kind != "OK":
-        raise client.error(answer[-1].decode("utf-8", "replace"))
-    client.state = "AUTH"
-
-
-def _log_in_by_token(client: imaplib.IMAP4, login: OAuth2Login, settings: ServerSettings) -> None:
-    token = login.access_token()
-    if _CONTROLS.search(login.username + token):
-        raise LoginFailed("A user name or token must not contain control characters.")
-    if "AUTH=OAUTHBEARER" in client.capabilities and "AUTH=XOAUTH2" not in client.capabilities:
-        user = login.username.replace("=", "=3D").replace(",", "=2C")
-        host, port = settings.host, settings.port
-        first = f"n,a={user},\1host={host}\1port={port}\1auth=Bearer {token}\1\1"
-        _authenticate(client, "OAUTHBEARER", first, then=b"\1")
-    else:
-        first = f"user={login.username}\1auth=Bearer {token}\1\1"
-        _authenticate(client, "XOAUTH2", first, then=b"")
-
-
-def _authenticate(client: imaplib.IMAP4, mechanism: str, first: str, *, then: bytes) -> None:
-    """SASL with one answer; a refusal comes as a second challenge that wants `then`."""
-    answers = iter([first.encode()])
-    respond: Callable[[bytes], bytes] = lambda _challenge: next(answers, then)  # noqa: E731
-    client.authenticate(mechanism, respond)

@@ -13,22 +13,18 @@ from mailhub.mail.errors import (
     FolderMissing,
     InvalidMessage,
     ProtocolViolation,
+    Reply,
     ServerTimeout,
 )
 from mailhub.mail.server import ServerSettings
 from mailhub.mail.stores.base import Store
 from mailhub.mail.stores.folder_names import encode_name, quote, refuse_controls
 from mailhub.mail.stores.imap_arguments import expand_set, given
-from mailhub.mail.stores.imap_client import (
-    GuardedMailBox,
-    connect,
-    explained,
-    hang_up,
-    server_words,
-)
-from mailhub.mail.stores.imap_responses import FetchedItems, Line, joined, read_fetch
+from mailhub.mail.stores.imap_client import GuardedMailBox, explained, hang_up, server_words
+from mailhub.mail.stores.imap_login import connect
+from mailhub.mail.stores.imap_responses import FetchedItems, Line, joined, read_fetch, read_number
 
-# How long a server may take to say goodbye.
+# How long a goodbye may take to leave.
 _GOODBYE_SECONDS = 5.0
 # Words of RFC 5530 for a folder that is there but cannot be used now.
 _FOR_NOW = re.compile(r"\[(?:UNAVAILABLE|INUSE|LIMIT|SERVERBUG|EXPUNGEISSUED)\b", re.IGNORECASE)
@@ -60,8 +56,11 @@ class ImapCommands(Store):
             return
         try:
             mailbox.client.sock.settimeout(min(self._settings.timeout, _GOODBYE_SECONDS))
-            mailbox.client.logout()
+            # All that was asked is answered, and nothing follows from the server's goodbye.
+            mailbox.client._command("LOGOUT")
         except (imaplib.IMAP4.error, OSError, ValueError):
+            pass  # there is nobody left to say goodbye to
+        finally:
             hang_up(mailbox.client)
 
     @property
@@ -92,6 +91,10 @@ class ImapCommands(Store):
 
     def _command(self, name: str, *arguments: bytes | str, literal: bytes | None = None) -> None:
         """One command to its end. Raises CommandRefused with the server's words on NO and BAD."""
+        self._finish(name, self._begin(name, *arguments, literal=literal))
+
+    def _begin(self, name: str, *arguments: bytes | str, literal: bytes | None = None) -> bytes:
+        """Send a command; the tag by which `_finish` reads its answer, before any other is sent."""
         client = self._client
         # What earlier commands left behind would be taken for this one's answer.
         goodbye = client.untagged_responses.get("BYE")
@@ -99,10 +102,18 @@ class ImapCommands(Store):
         # imaplib sends this after the line (its stub says str).
         client.literal = literal  # type: ignore[assignment]
         with self._explained(name):
-            kind, answer = client._simple_command(name, *arguments)
+            tag: bytes = client._command(name, *arguments)
+        return tag
+
+    def _finish(self, name: str, tag: bytes) -> None:
+        """Read to the end of a command. Raises CommandRefused on NO and BAD."""
+        with self._explained(name):
+            kind, answer = self._client._command_complete(name, tag)
         if kind != "OK":
             words = server_words(answer[-1] if answer else b"", self._settings)
-            raise CommandRefused(f"{self._settings.address} refused {name}: {words}")
+            raise CommandRefused(
+                f"{self._settings.address} refused {name}: {words}", Reply(0, words)
+            )
 
     def _folder_command(
         self,
@@ -128,7 +139,7 @@ class ImapCommands(Store):
                 return
         if _FOR_NOW.search(refusal.message):
             raise refusal
-        raise FolderMissing(f"The folder {path} cannot be used. {refusal.message}")
+        raise FolderMissing(f"The folder {path} cannot be used. {refusal.message}", refusal.reply)
 
     def _wire_name(self, path: str) -> bytes:
         refuse_controls(path, "A folder name")
@@ -162,7 +173,13 @@ class ImapCommands(Store):
     def _last_number(self, name: str) -> int:
         lines = self._client.untagged_responses.get(name, [])
         words = lines[-1].split() if lines and isinstance(lines[-1], bytes) else []
-        return int(words[0]) if words and words[0].isdigit() else 0
+        return read_number(words[0]) if words else 0
+
+    def _permanent_flags(self) -> frozenset[str] | None:
+        lines = self._client.untagged_responses.get("PERMANENTFLAGS", [])
+        if not lines or not isinstance(lines[-1], bytes):
+            return None
+        return frozenset(lines[-1].decode("ascii", "replace").strip("()").split())
 
     def _copied_uids(self) -> dict[int, int]:
         """COPYUID (RFC 4315 section 3): the two sets correspond in the order written."""

@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
-from mailhub.mail.stores.base import RemoteMessage
+from mailhub.mail.octets import whole_of
+from mailhub.mail.stores.base import NO_ARRIVAL, RemoteMessage
 
 # A line of a response: octets, or (octets, literal).
 Line = bytes | tuple[bytes, bytes] | None
@@ -23,10 +25,12 @@ Response = tuple[bytes, list[bytes]]
 # An item: an atom or string as octets, NIL as None, or a list.
 Item = bytes | None | list["Item"]
 
-_LITERAL = re.compile(rb"~?\{(\d+)\+?\}\Z")
+_LITERAL = re.compile(rb"~?\{\d+\+?\}\Z")
+# A quotation begins behind no backslash, so that one without an end is looked for once.
 _TOKEN = re.compile(
-    rb'\s*(?:(?P<open>\()|(?P<close>\))|"(?P<quoted>(?:[^"\\]|\\.)*)"'
-    rb'|(?P<literal>\x00)|(?P<atom>(?:\[[^\]]*\]|[^\s()"\x00\[])+))',
+    rb'\s*(?:(?P<open>\()|(?P<close>\))|(?<!\\)"(?P<quoted>(?:[^"\\]|\\.)*+)"'
+    # Brackets hold together a section alone: a flag may have one without the other.
+    rb'|(?P<literal>\x00)|(?P<atom>(?:(?i:(?<=BODY))\[[^\]]*\]|[^\s()"\x00])+))',
     re.DOTALL,
 )
 _UNQUOTED_NAME = re.compile(
@@ -37,9 +41,27 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _INTERNAL_DATE = re.compile(
     r"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d{2}):(\d{2}):(\d{2})(?: ([+-])(\d{2})(\d{2}))?"
 )
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_NUMBERS = {name: number for number, name in enumerate(_MONTHS, 1)}
+# What a pass asks for, in any order, each once and written as RFC 9051 has it.
+_ORDINARY_FETCH = re.compile(
+    rb"\d+ \((?:(?:"
+    rb"(?(1)(?!)|UID ([1-9]\d{0,8}))"
+    rb"|(?(2)(?!)|FLAGS \(([^()\"\x00\[]{0,300})\))"
+    rb"|(?(3)(?!)|INTERNALDATE \"([^\"\\\x00]*)\")"
+    rb"|(?(4)(?!)|RFC822\.SIZE (\d{1,18}))"
+    rb"|(?(5)(?!)|MODSEQ \((\d{1,18})\))"
+    rb"|(?(6)(?!)|(?(7)(?!)|(?:EMAILID \(([\w-]{1,255})\)|X-GM-MSGID (\d{1,20}))))"
+    rb"|(?(8)(?!)|BODY\[([^]a-z\x00]*)\] \x00)"
+    rb")(?: |(?=\))))+\)"
+)
 _MAXIMUM_DEPTH = 50
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTES_OF_A_DAY = 24 * 60
+# UIDs have 32 bits, and no number has more than 63 (RFC 9051 section 9).
+LARGEST_UID = 2**32 - 1
+_LARGEST_NUMBER = 2**63 - 1
+# Python refuses to read thousands of digits.
+_MOST_DIGITS = 19
 
 
 def joined(lines: Iterable[Line]) -> Iterator[Response]:
@@ -50,7 +72,9 @@ def joined(lines: Iterable[Line]) -> Iterator[Response]:
     text, literals = b"", []
     for line in lines:
         if isinstance(line, tuple):
-            text += _LITERAL.sub(b"", line[0]).replace(b"\x00", b"") + b"\x00"
+            mark = _LITERAL.search(line[0], max(0, len(line[0]) - 24))
+            told = line[0][: mark.start()] if mark else line[0]
+            text += told.replace(b"\x00", b"") + b"\x00"
             literals.append(line[1])
             continue
         if line is not None and (line or literals):
@@ -101,7 +125,7 @@ class FetchedItems:
     flags: frozenset[str] | None = None
     modseq: int = 0
     size: int = 0
-    received_at: datetime = _EPOCH
+    received_at: datetime = NO_ARRIVAL
     content: bytes | None = field(default=None, repr=False)
     remote_id: str = ""
     sections: dict[str, bytes] = field(default_factory=dict, repr=False)
@@ -110,25 +134,59 @@ class FetchedItems:
 
 def read_fetch(response: Response) -> FetchedItems | None:
     """One FETCH response; None where it names no UID (flags that another client changed)."""
+    return _read_ordinary_fetch(response) or read_fetch_carefully(response)
+
+
+def _read_ordinary_fetch(response: Response) -> FetchedItems | None:
+    text, literals = response
+    match = _ORDINARY_FETCH.fullmatch(text)
+    if match is None or match[1] is None:
+        return None
+    uid, flags, date, size, modseq, email_id, google_id, section = match.groups()
+    content = literals[0] if section is not None else None
+    return FetchedItems(
+        uid=int(uid),
+        flags=None if flags is None else _flags_of(flags),
+        modseq=int(modseq or 0),
+        size=int(size or 0),
+        received_at=(date and read_internal_date(date.decode("ascii", "replace"))) or NO_ARRIVAL,
+        content=content,
+        remote_id=(email_id or google_id or b"").decode("ascii"),
+        sections={} if content is None else {section.decode("ascii", "replace"): content},
+    )
+
+
+# Mailboxes know a few sets of flags; the longest that is kept is bounded where it is read.
+@lru_cache(maxsize=1024)
+def _flags_of(text: bytes) -> frozenset[str]:
+    return _flag_set(flag for flag in text.split() if flag.upper() != b"NIL")
+
+
+def _flag_set(flags: Iterable[Item]) -> frozenset[str]:
+    return frozenset(
+        flag.decode("utf-8", "replace")
+        for flag in flags
+        # \\Recent says which session looked first, nothing about the message.
+        if isinstance(flag, bytes) and flag.lower() != b"\\recent"
+    )
+
+
+def read_fetch_carefully(response: Response) -> FetchedItems | None:
+    """What `read_fetch` does with anything but what a pass expects."""
     items = read_items(response)
     pairs = next((item for item in items if isinstance(item, list)), items[1:])
     told = _by_name(pairs)
-    uid = _number(told.get(b"UID"))
+    uid = read_number(told.get(b"UID"), LARGEST_UID)
     if uid <= 0:
         return None
-    fetched = FetchedItems(uid, modseq=_number(told.get(b"MODSEQ")))
+    fetched = FetchedItems(uid, modseq=read_number(told.get(b"MODSEQ")))
     flags = told.get(b"FLAGS")
     if isinstance(flags, list):
-        fetched.flags = frozenset(
-            flag.decode("utf-8", "replace")
-            for flag in flags
-            # \\Recent says which session looked first, nothing about the message.
-            if isinstance(flag, bytes) and flag.lower() != b"\\recent"
-        )
-    fetched.size = _number(told.get(b"RFC822.SIZE"))
+        fetched.flags = _flag_set(flags)
+    fetched.size = read_number(told.get(b"RFC822.SIZE"))
     date = told.get(b"INTERNALDATE")
     if isinstance(date, bytes):
-        fetched.received_at = read_internal_date(date.decode("ascii", "replace")) or _EPOCH
+        fetched.received_at = read_internal_date(date.decode("ascii", "replace")) or NO_ARRIVAL
     fetched.content = next(
         (
             value
@@ -161,7 +219,7 @@ def whole_messages(items: list[FetchedItems], asked: set[int]) -> dict[int, Remo
             uid=uid,
             flags=flags.get(uid, frozenset()),
             received_at=item.received_at,
-            size=item.size or len(item.content or b""),
+            size=item.size or len(whole_of(item.content or b"")),
             content=item.content or b"",
             modseq=item.modseq,
             remote_id=item.remote_id,
@@ -187,7 +245,8 @@ def read_status(response: Response) -> dict[str, int]:
     if not last or not isinstance(last[0], list):
         return {}
     return {
-        name.decode("ascii", "replace"): _number(value) for name, value in _by_name(last[0]).items()
+        name.decode("ascii", "replace"): read_number(value)
+        for name, value in _by_name(last[0]).items()
     }
 
 
@@ -200,16 +259,21 @@ def read_status_name(response: Response) -> bytes | None:
 def read_internal_date(text: str) -> datetime | None:
     """`21-Nov-2026 01:02:03 +0100` → aware, in UTC (RFC 9051, date-time)."""
     match = _INTERNAL_DATE.match(text)
-    if match is None or match[2].lower() not in _MONTHS:
+    month = _MONTH_NUMBERS.get(match[2].lower()) if match else None
+    if match is None or month is None:
         return None
-    offset = timedelta(hours=int(match[8] or 0), minutes=int(match[9] or 0))
+    day, _, year, hour, minute, second, sign, hours, minutes = match.groups()
+    offset = int(hours or 0) * 60 + int(minutes or 0)
+    if offset >= _MINUTES_OF_A_DAY:
+        return None
     try:
-        zone = timezone(-offset if match[7] == "-" else offset)
-        month = _MONTHS.index(match[2].lower()) + 1
-        clock = int(match[4]), int(match[5]), min(int(match[6]), 59)
-        return datetime(int(match[3]), month, int(match[1]), *clock, tzinfo=zone).astimezone(UTC)
+        clock = int(hour), int(minute), min(int(second), 59)
+        moment = datetime(int(year), month, int(day), *clock, tzinfo=UTC)
+        if offset:
+            moment += timedelta(minutes=offset if sign == "-" else -offset)
     except (ValueError, OverflowError):
         return None
+    return moment
 
 
 def _by_name(items: list[Item]) -> dict[bytes, Item]:
@@ -228,11 +292,14 @@ def _by_name(items: list[Item]) -> dict[bytes, Item]:
     return told
 
 
-def _number(value: Item | None) -> int:
-    """A number that is not negative; 0 for anything else. MODSEQ comes in parentheses."""
+def read_number(value: Item | None, largest: int = _LARGEST_NUMBER) -> int:
+    """A number from 0 to `largest`; 0 for anything else. MODSEQ comes in parentheses."""
     if isinstance(value, list):
         value = value[0] if value else None
-    return int(value) if isinstance(value, bytes) and value.isdigit() else 0
+    if not isinstance(value, bytes) or not value.isdigit() or len(value) > _MOST_DIGITS:
+        return 0
+    number = int(value)
+    return number if number <= largest else 0
 
 
 def _remote_id(told: dict[bytes, Item]) -> str:

@@ -18,11 +18,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from mailhub.mail.errors import CommandRefused, ConnectionFailed, FolderMissing, InvalidMessage
+from mailhub.mail.living_token import with_living_token
 from mailhub.mail.parsing import open_message, parse_message
 from mailhub.mail.server import Login
 from mailhub.mail.stores.base import (
     Changes,
     FolderStatus,
+    Measure,
     Outline,
     ReadMessage,
     RemoteFlags,
@@ -63,7 +65,7 @@ class InMemoryStore(Store):
     def open(self) -> None:
         if self._account is None:
             self._count("open")
-            self._account = self._server.log_in(self._login)
+            self._account = with_living_token(self._login, self._server.log_in)
             self._server.open_connections += 1
 
     def close(self) -> None:
@@ -166,6 +168,15 @@ class InMemoryStore(Store):
                     remote_id=message.remote_id if "OBJECTID" in self.capabilities else "",
                 )
             yield told
+
+    def measures(self, uids: Sequence[int]) -> list[Measure]:
+        folder, wanted = self._current("measures"), set(uids)
+        with self._server.lock:
+            return [
+                Measure(uid, message.received_at, len(message.content))
+                for uid, message in sorted(folder.messages.items())
+                if uid in wanted
+            ]
 
     def search(self, words: str) -> list[int]:
         refuse_controls(words, "A search")

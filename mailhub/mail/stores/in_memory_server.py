@@ -157,6 +157,12 @@ class InMemoryAccount:
         with self.server.lock:
             del self.folders[path]
 
+    def rename_folder(self, path: str, name: str) -> None:
+        """Give a folder another name; what is in it keeps its UIDs."""
+        with self.server.lock:
+            self.folders[name] = self.folders.pop(path)
+            self.folders[name].path = name
+
     def folder(self, path: str) -> InMemoryFolder:
         """Raises FolderMissing."""
         found = self.folders.get("INBOX" if path.upper() == "INBOX" else path)

@@ -14,8 +14,8 @@ from mailhub.mail.stores.imap_responses import Item
 
 # The places of a single part's fields, and where extension data may begin.
 _PARAMETERS, _ID, _ENCODING, _OCTETS, _EXTENSIONS = 2, 3, 5, 6, 7
-# Base64 in lines of 76 characters: 57 octets in 78.
-_BASE64_OCTETS, _BASE64_LINE = 57, 78
+# Base64 in lines of 76 characters and what ends them (RFC 2045 section 6.8).
+_BASE64_LINE, _LINE_END = 78, 2
 
 
 @dataclass(slots=True)
@@ -84,8 +84,16 @@ def _part(items: list[Item], section: str) -> OutlinedPart:
         section=section,
         encoding=encoding,
         octets=size,
-        told_size=size * _BASE64_OCTETS // _BASE64_LINE if is_base64 else size,
+        told_size=_decoded(size) if is_base64 else size,
     )
+
+
+def _decoded(size: int) -> int:
+    """What so much base64 decodes to; up to two octets too many, since its padding is not seen.
+
+    The last line may have an end or none: groups are of four characters, which tells.
+    """
+    return (size - size // _BASE64_LINE * _LINE_END) // 4 * 3
 
 
 def _multipart(items: list[Item], section: str) -> OutlinedPart:

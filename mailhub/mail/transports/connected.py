@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from typing import Generic
 
 from mailhub.mail.errors import DeliveryUncertain, MailError, Reply
@@ -15,6 +16,8 @@ from mailhub.mail.transports.session import (
     refused_before_content,
 )
 
+# A connection as young as that has not been closed for its age.
+_FRESH_SECONDS = 2.0
 # Connections in a row that carried no message to a reply before a run gives up.
 _MOST_FRUITLESS = 5
 
@@ -29,6 +32,7 @@ class ConnectedTransport(Transport):
 
     def __init__(self) -> None:
         self._session: Session | None = None
+        self._opened_at = 0.0
         # Whether the connection has carried a message, or has lain idle.
         self._used = False
 
@@ -39,7 +43,7 @@ class ConnectedTransport(Transport):
     def open(self) -> None:
         if self._session is None:
             self._session = self._connect()
-            self._used = False
+            self._used, self._opened_at = False, monotonic()
 
     def close(self) -> None:
         session, self._session = self._session, None
@@ -78,7 +82,7 @@ class ConnectedTransport(Transport):
         self, jobs: Iterable[Job[Key]], before_data: Callable[[Key], None] | None
     ) -> Iterator[tuple[Key, Outcome]]:
         if self._session is not None:
-            self._used = True
+            self._used |= monotonic() - self._opened_at > _FRESH_SECONDS
             if not self._session.is_alive():
                 self.drop()
         run = _Run(self, before_data)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from email import message_from_bytes
-from email.policy import SMTP
+from dataclasses import replace
 
 from mailhub.mail.addresses import encode_address
 from mailhub.mail.errors import (
@@ -13,9 +12,11 @@ from mailhub.mail.errors import (
     ProtocolViolation,
     Reply,
 )
-from mailhub.mail.server import ServerSettings
+from mailhub.mail.living_token import with_living_token
+from mailhub.mail.server import Login, ServerSettings
 from mailhub.mail.transports.base import Envelope
 from mailhub.mail.transports.connected import ConnectedTransport
+from mailhub.mail.transports.octets import crlf_lines, seven_bit
 from mailhub.mail.transports.session import Answers, ConnectionLost, Session
 from mailhub.mail.transports.smtp_login import log_in
 from mailhub.mail.transports.smtp_wire import SmtpWire, own_name
@@ -25,9 +26,9 @@ __all__ = ["SmtpTransport", "prepare_content"]
 # Commands in one write: their replies must fit the network's buffers (RFC 2920 section 3.1).
 _GROUP = 200
 _GOODBYE_SECONDS = 1.0
-_BARE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 # RFC 1870 section 3: at most 20 digits; 0 and nothing mean no limit.
 _SIZE = re.compile(r"[0-9]{1,20}")
+_DOTTED_LINE = re.compile(rb"\n\.")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -57,10 +58,14 @@ class SmtpTransport(ConnectedTransport):
         return f"<SmtpTransport {self.settings.address}>"
 
     def _connect(self) -> Session:
-        wire = SmtpWire(self.settings, self._local_hostname or own_name())
+        return with_living_token(self.settings.login, self._connect_as)
+
+    def _connect_as(self, login: Login | None) -> Session:
+        settings = replace(self.settings, login=login)
+        wire = SmtpWire(settings, self._local_hostname or own_name())
         wire.dial()
         try:
-            log_in(wire.ask, wire.esmtp_features.get("auth", "").split(), self.settings)
+            log_in(wire.ask, wire.esmtp_features.get("auth", "").split(), settings)
         except ConnectionLost as lost:
             wire.hang_up()
             raise lost.error from lost
@@ -78,6 +83,7 @@ class _SmtpSession(Session):
         size = _SIZE.fullmatch(wire.esmtp_features.get("size", ""))
         self._size_limit = int(size[0]) if size else 0
         self._envelope = Envelope("", ())
+        self._known_paths: tuple[Envelope, list[str]] = (self._envelope, [])
         self._commands: list[str] = []
         self._written = 0
         # A transaction that was begun and not ended by a verdict must be reset.
@@ -86,7 +92,7 @@ class _SmtpSession(Session):
 
     def refusal(self, envelope: Envelope, content: bytes) -> InvalidMessage | None:
         try:
-            paths = _paths(envelope)
+            paths = self._paths(envelope)
         except InvalidMessage as error:
             return error
         if not envelope.recipients:
@@ -130,8 +136,8 @@ class _SmtpSession(Session):
         return everybody and all(reply.code >= 300 for reply in asked)
 
     def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> bool:
-        if not self._wire.has_extn("8bitmime") and not content.isascii():
-            content = _seven_bit(content)
+        if not self._wire.has_extn("8bitmime"):
+            content = seven_bit(content)
         octets = prepare_content(content)
         end = len(octets)
         self._begun = False
@@ -187,7 +193,7 @@ class _SmtpSession(Session):
         return reply
 
     def _first_group(self, envelope: Envelope, content: bytes) -> bytes:
-        sender, *recipients = _paths(envelope)
+        sender, *recipients = self._paths(envelope)
         self._envelope = envelope
         self._commands = [
             *(["RSET"] if self._begun else []),
@@ -197,6 +203,12 @@ class _SmtpSession(Session):
         ]
         self._written = 0
         return self._next_group()
+
+    def _paths(self, envelope: Envelope) -> list[str]:
+        """Its paths, which are asked for before it is announced and then again."""
+        if self._known_paths[0] is not envelope:
+            self._known_paths = (envelope, _paths(envelope))
+        return self._known_paths[1]
 
     def _next_group(self) -> bytes:
         group = self._commands[self._written : self._written + self._group]
@@ -221,12 +233,12 @@ def prepare_content(content: bytes) -> bytes:
     RFC 5321 sections 2.3.8 and 4.5.2. No bare CR or LF is left, so nothing inside can be
     read as the end of the message.
     """
-    breaks = content.count(b"\r\n")
-    if content.count(b"\n") != breaks or content.count(b"\r") != breaks:
-        content = _BARE_BREAK.sub(b"\r\n", content)
+    content = crlf_lines(content)
     if content.startswith(b"."):
         content = b"." + content
-    content = content.replace(b"\n.", b"\n..")
+    # To look for one in this way is four times as fast as to replace none.
+    if _DOTTED_LINE.search(content):
+        content = content.replace(b"\n.", b"\n..")
     if not content.endswith(b"\r\n"):
         content += b"\r\n"
     return content + b".\r\n"
@@ -246,8 +258,3 @@ def _needs_smtputf8(paths: list[str], content: bytes) -> bool:
         return False
     end = _HEADER_END.search(content)
     return not content[: end.start() if end else len(content)].isascii()
-
-
-def _seven_bit(content: bytes) -> bytes:
-    """The same message with its 8-bit parts encoded, for a server without 8BITMIME."""
-    return message_from_bytes(content).as_bytes(policy=SMTP.clone(cte_type="7bit"))

@@ -7,10 +7,11 @@ server does, and every loss of the connection is a `ConnectionLost` that says wh
 
 from __future__ import annotations
 
+import select
 import smtplib
 import socket
 import ssl
-from functools import cache
+from functools import cache, lru_cache
 from time import monotonic
 from typing import Any
 
@@ -22,12 +23,15 @@ from mailhub.mail.errors import (
     ProtocolViolation,
     Reply,
     ServerTimeout,
+    connection_failed,
 )
 from mailhub.mail.server import Encryption, ServerSettings
 from mailhub.mail.transports.session import ConnectionLost
 
 _LONGEST_REPLY = 65_536
 _CHUNK = 262_144
+# RFC 5321 section 4.1.4, and what servers say to any command that they do not know.
+_KNOWS_NO_EHLO = {500, 501, 502, 503, 504, 550}
 
 
 @cache
@@ -35,6 +39,12 @@ def own_name() -> str:
     """How this machine names itself in EHLO: its full name, or an address literal."""
     name = socket.getfqdn()
     return name if "." in name and name.isascii() else "[127.0.0.1]"
+
+
+@lru_cache(maxsize=256)
+def _read_reply(code: int, text: bytes) -> Reply:
+    """Most replies of a connection are the same few, again and again."""
+    return Reply.read(code, text.decode("utf-8", "replace").split("\n"))
 
 
 class SmtpWire(smtplib.SMTP):
@@ -45,6 +55,8 @@ class SmtpWire(smtplib.SMTP):
         self._settings = settings
         self._incoming = bytearray()
         self._seconds = settings.timeout
+        self._poll = select.poll()
+        self._watched = (-1, 0)
 
     def dial(self) -> None:
         """Connect, protect the connection as the settings ask, and say EHLO.
@@ -67,8 +79,9 @@ class SmtpWire(smtplib.SMTP):
         except TimeoutError as error:
             raise ServerTimeout(f"{settings.address} did not answer in time.") from error
         except (OSError, OverflowError) as error:
-            raise ConnectionFailed(f"{settings.address} could not be reached.") from error
+            raise connection_failed(error, settings.address) from error
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.setblocking(False)
         if settings.encryption is Encryption.TLS:
             self._encrypt()
         self._expect(220, self.reply(), "greeted us with a refusal")
@@ -79,10 +92,13 @@ class SmtpWire(smtplib.SMTP):
 
     def _say_hello(self) -> None:
         self.ehlo_resp = self.helo_resp = None
-        code, _ = self.ehlo()
-        if not 200 <= code < 300:
+        code, text = self.ehlo()
+        if code in _KNOWS_NO_EHLO:
             self.does_esmtp = False
             self._expect(250, self.ask(f"HELO {self.local_hostname}"), "refused HELO")
+        else:
+            reply = Reply.read(code, text.decode("utf-8", "replace").split("\n"))
+            self._expect(250, reply, "refused EHLO")
 
     def _start_tls(self) -> None:
         if not self.has_extn("starttls"):
@@ -100,7 +116,9 @@ class SmtpWire(smtplib.SMTP):
         assert self.sock is not None
         try:
             context = settings.tls_context()
+            self.sock.settimeout(settings.timeout)
             self.sock = context.wrap_socket(self.sock, server_hostname=settings.host)
+            self.sock.setblocking(False)
         except ssl.SSLCertVerificationError as error:
             raise EncryptionRefused(
                 f"The certificate of {settings.address} could not be verified: "
@@ -109,7 +127,7 @@ class SmtpWire(smtplib.SMTP):
         except TimeoutError as error:
             raise ServerTimeout(f"{settings.address} did not answer in time.") from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed(f"No encryption with {settings.address}.") from error
+            raise connection_failed(error, settings.address) from error
 
     def _expect(self, code: int, reply: Reply, deed: str) -> None:
         if reply.code != code:
@@ -123,8 +141,7 @@ class SmtpWire(smtplib.SMTP):
     def reply(self, seconds: float | None = None) -> Reply:
         """The next reply, whatever its code; 421 too. Raises ConnectionLost."""
         self._seconds = self._settings.timeout if seconds is None else seconds
-        code, text = self.getreply()
-        return Reply.read(code, text.decode("utf-8", "replace").split("\n"))
+        return _read_reply(*self.getreply())
 
     def send(self, s: Any) -> None:
         """smtplib's way out for commands; all or ConnectionLost."""
@@ -144,9 +161,13 @@ class SmtpWire(smtplib.SMTP):
         view = memoryview(octets)
         sent = 0
         try:
-            self.sock.settimeout(self._settings.timeout)
             while sent < len(view):
-                sent += self.sock.send(view[sent : sent + _CHUNK])
+                try:
+                    sent += self.sock.send(view[sent : sent + _CHUNK])
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    self._await(select.POLLOUT, self._settings.timeout)
+                except ssl.SSLWantReadError:
+                    self._await(select.POLLIN, self._settings.timeout)
         except OSError as error:
             return sent, error
         return sent, None
@@ -176,8 +197,7 @@ class SmtpWire(smtplib.SMTP):
             if searched > _LONGEST_REPLY or self.sock is None:
                 raise self.lost(None)
             try:
-                self.sock.settimeout(max(deadline - monotonic(), 0.001))
-                received = self.sock.recv(65_536)
+                received = self._receive(self.sock, deadline)
             except OSError as error:
                 raise self.lost(error) from error
             if not received:
@@ -187,12 +207,35 @@ class SmtpWire(smtplib.SMTP):
         del self._incoming[: end + 1]
         return line
 
+    def _receive(self, sock: socket.socket, deadline: float) -> bytes:
+        """What has come in, waiting for it. The socket itself never blocks: a time-out of its
+        own would cost three calls of the system for each octet string that is sent or read."""
+        if not isinstance(sock, ssl.SSLSocket):
+            self._await(select.POLLIN, deadline - monotonic())
+        while True:
+            try:
+                return sock.recv(65_536)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._await(select.POLLIN, deadline - monotonic())
+            except ssl.SSLWantWriteError:
+                self._await(select.POLLOUT, deadline - monotonic())
+
+    def _await(self, event: int, seconds: float) -> None:
+        """Wait until the socket can be read from or written to. Raises TimeoutError."""
+        assert self.sock is not None
+        wanted = (self.sock.fileno(), event)
+        if wanted != self._watched:
+            self._poll = select.poll()
+            self._poll.register(*wanted)
+            self._watched = wanted
+        if not self._poll.poll(max(seconds, 0.001) * 1000):
+            raise TimeoutError
+
     def is_alive(self) -> bool:
         """Whether nothing has come in: a server that closes says 421, or ends the stream."""
         if self.sock is None or self._incoming:
             return False
         try:
-            self.sock.settimeout(0)
             received = self.sock.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return True

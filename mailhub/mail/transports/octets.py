@@ -1,0 +1,33 @@
+"""The octets of a finished message, put into the form that a way of sending takes."""
+
+from __future__ import annotations
+
+import re
+from email import message_from_bytes
+from email.policy import SMTP
+
+_BARE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+
+class CanonicalLines(bytes):
+    """Octets made here, of which it is known that each line ends with CRLF.
+
+    To find that out takes longer than to make them.
+    """
+
+
+def crlf_lines(content: bytes) -> bytes:
+    """Every line ends with CRLF, and no bare CR or LF is left (RFC 5321 section 2.3.8)."""
+    if isinstance(content, CanonicalLines):
+        return content
+    breaks = content.count(b"\r\n")
+    if content.count(b"\n") != breaks or content.count(b"\r") != breaks:
+        content = _BARE_BREAK.sub(b"\r\n", content)
+    return content
+
+
+def seven_bit(content: bytes) -> bytes:
+    """The same message with its 8-bit parts encoded, for who takes ASCII alone."""
+    if content.isascii():
+        return content
+    return message_from_bytes(content).as_bytes(policy=SMTP.clone(cte_type="7bit"))
