@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import cached_property
+
+
+def short_time(moment: datetime | None) -> str:
+    """To the minute, in the zone of the admin's pages."""
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}" if moment else "–"
 
 
 class BriefPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time

@@ -14,35 +14,65 @@ from dataclasses import dataclass
 
 from django.db import close_old_connections
 
+from accounts.events.courier import COURIER, forget_old_events
 from accounts.idempotency import forget_old_requests
-from campaigns.tasks import remove_orphaned_journals, revive_campaigns
+from campaigns.feedback.following import follow_notices, forget_notices
+from campaigns.feedback.queues import QUEUE_READER
+from campaigns.feedback.ses_suppressions import SUPPRESSION_CLERK
+from campaigns.tasks import drop_unused_files, remove_orphaned_journals, revive_campaigns
 from contacts.tasks import revive_imports
+from mailboxes.drafts.copies import DRAFT_CLERK, forget_removals
+from mailboxes.drafts.sending import retire_sent
+from mailboxes.outbox.dead_letter_queue import DEAD_LETTER_COURIER
+from mailboxes.outbox.sending import OUTBOX
+from mailboxes.outbox.sent_copies import COPY_CLERK
+from mailboxes.reports.reading import read_suspects
 from mailhub.logs import get_logger
+from mailhub.opt_in import ask_to_confirm
 
 log = get_logger(__name__)
 
-_TICK = 0.25
+_TICK = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Something to do every so many seconds."""
+    """Something to do every so many seconds; `finish` ends what it has going on beside."""
 
     name: str
     act: Callable[[], object]
     every: float
+    finish: Callable[[], object] | None = None
 
 
 DUTIES = (
+    Duty("outbox", OUTBOX.start_due, 0.25, OUTBOX.close),
+    Duty("sent copies", COPY_CLERK.start_due, 1.0, COPY_CLERK.close),
+    Duty("sent drafts", retire_sent, 1.0),
+    Duty("draft copies", DRAFT_CLERK.start_due, 1.0, DRAFT_CLERK.close),
+    Duty("reports", read_suspects, 0.5),
+    Duty("dead letters", DEAD_LETTER_COURIER.start_due, 1.0, DEAD_LETTER_COURIER.close),
+    Duty("events", COURIER.start_due, 0.5, COURIER.close),
     Duty("campaigns", revive_campaigns, 1.0),
+    Duty("notices of SES", follow_notices, 0.25),
+    Duty("queues of SES", QUEUE_READER.start_due, 5.0, QUEUE_READER.close),
     Duty("imports", revive_imports, 1.0),
+    Duty("opt-in", ask_to_confirm, 0.5),
     Duty("journals", remove_orphaned_journals, 3600.0),
+    Duty("unused files", drop_unused_files, 3600.0),
+    Duty("lists of SES", SUPPRESSION_CLERK.start_due, 3600.0, SUPPRESSION_CLERK.close),
+    Duty("old notices", forget_notices, 3600.0),
     Duty("idempotency keys", forget_old_requests, 3600.0),
+    Duty("removed drafts", forget_removals, 3600.0),
+    Duty("old events", forget_old_events, 3600.0),
 )
 
 
 def attend(stop: threading.Event, duties: Sequence[Duty] = DUTIES) -> None:
-    """Carry out the duties until `stop` is set; returns within a quarter of a second then."""
+    """Carry out the duties until `stop` is set.
+
+    Returns within a tenth of a second then, and the time that their ends take.
+    """
     due = dict.fromkeys((duty.name for duty in duties), 0.0)
     while not stop.is_set():
         for duty in duties:
@@ -50,6 +80,9 @@ def attend(stop: threading.Event, duties: Sequence[Duty] = DUTIES) -> None:
                 _carry_out(duty)
                 due[duty.name] = time.monotonic() + duty.every
         stop.wait(_TICK)
+    for duty in duties:
+        if duty.finish is not None:
+            duty.finish()
 
 
 def _carry_out(duty: Duty) -> None:

@@ -8,6 +8,7 @@
     ├── Conflict                 409   conflict
     ├── TooLarge                 413   too_large
     ├── MailServerRefused        422   mail_server_refused   details.reply
+    │   └── NotSent                                          details.id
     ├── TooManyRequests          429   too_many_requests     details.retry_after
     ├── BadGateway               502   bad_gateway
     ├── Busy                     503   busy                  details.retry_after
@@ -85,6 +86,10 @@ class TooLarge(MailhubError):
 class MailServerRefused(MailhubError):
     status = 422
     code = "mail_server_refused"
+
+
+class NotSent(MailServerRefused):
+    """A message that is kept was not sent; to ask once more would make another of it."""
 
 
 class TooManyRequests(MailhubError):

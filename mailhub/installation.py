@@ -1,4 +1,4 @@
-"""What an installation needs before Django can start: a data folder and its keys.
+"""What an installation needs before Django can start: a data folder, its keys, its database file.
 
 Embedded installations (SQLite under the data folder) make missing keys once, readable
 by their owner alone. An installation with a server database shares its keys among
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -19,6 +20,16 @@ def make_private_folder(path: Path) -> Path:
     """The folder, made readable by its owner alone where it was missing."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def make_private_database(path: Path) -> None:
+    """Have SQLite find an empty file, readable by its owner alone, where it would make one.
+
+    SQLite's own follows the umask, and holds all mail; its -wal and -shm get the mode of the
+    database beside which they lie. Where the folder is missing SQLite is left to say so.
+    """
+    with suppress(FileExistsError, FileNotFoundError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def keep_key(path: Path, variable: str, *, may_create: bool, fresh: str) -> str:

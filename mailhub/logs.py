@@ -115,23 +115,33 @@ structlog.configure(
 )
 
 
-class ClientErrorFilter(logging.Filter):
-    """Lowers what anybody can provoke by a bad request to one line at WARNING.
+class ProvokedErrorFilter(logging.Filter):
+    """Lowers what anybody can provoke to one line at WARNING.
 
-    Django reports a foreign Host header, too many fields and their like as errors with a
-    traceback (`django.security.*`): an operator's alarm in a stranger's hand.
+    Django reports as errors a foreign Host header, too many fields and their like
+    (`django.security.*`), and every answer from 500 on (`django.request`): those too that
+    say that a mail server named by a user is away. An operator's alarm in a stranger's hand.
     """
 
     longest = 300
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith("django.security."):
+        if not (record.name.startswith("django.security.") or _tells_of_another(record)):
             return True
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         record.msg, record.args = record.getMessage()[: self.longest], ()
         record.exc_info = record.exc_text = record.stack_info = None
         record.__dict__.pop("request", None)
         return logging.getLogger().isEnabledFor(logging.WARNING)
+
+
+def _tells_of_another(record: logging.LogRecord) -> bool:
+    """Whether it is of an answer that was chosen for another server's fault, or a busy one.
+
+    Nobody chooses 500: that is a defect, and so is all that comes with a traceback.
+    """
+    status = getattr(record, "status_code", 0)
+    return record.name == "django.request" and status in (502, 503, 504) and not record.exc_info
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

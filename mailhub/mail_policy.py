@@ -6,9 +6,11 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from mailhub.errors import InvalidInput
+from mailhub.errors import Conflict, InvalidInput
+from mailhub.mail.aws import AwsKeys
 from mailhub.mail.host_guard import HostGuard
-from mailhub.mail.server import Encryption, Login, Protocol, ServerSettings
+from mailhub.mail.server import Encryption, Login, PasswordLogin, Protocol, ServerSettings
+from mailhub.mail.transports.ses import SesSettings
 
 
 @lru_cache(maxsize=8)
@@ -19,6 +21,11 @@ def _guard(networks: tuple[str, ...]) -> HostGuard:
 def host_guard() -> HostGuard:
     """The guard that stands before every host a user names, webhook and token URLs too."""
     return _guard(tuple(settings.MAILHUB_ALLOWED_NETWORKS))
+
+
+def unlimited_guard() -> HostGuard:
+    """The guard for hosts that the operator has named, which may be anywhere."""
+    return _guard(("0.0.0.0/0", "::/0"))
 
 
 def server_settings(
@@ -43,6 +50,58 @@ def server_settings(
         timeout=settings.MAILHUB_MAIL_TIMEOUT,
         guard=host_guard(),
         ca_file=settings.MAILHUB_CA_FILE,
+    )
+
+
+def default_server() -> ServerSettings:
+    """The installation's own server, which may be anywhere: its operator has named it.
+
+    Raises Conflict where there is none.
+    """
+    if not settings.SMTP_SERVER:
+        raise Conflict("This installation has no mail server of its own.", code="no_mail_server")
+    username = settings.SMTP_USERNAME
+    return ServerSettings(
+        protocol=Protocol.SMTP,
+        host=settings.SMTP_SERVER,
+        port=settings.SMTP_PORT,
+        encryption=Encryption(settings.SMTP_ENCRYPTION),
+        login=PasswordLogin(username, settings.SMTP_PASSWORD) if username else None,
+        timeout=settings.MAILHUB_MAIL_TIMEOUT,
+        guard=unlimited_guard(),
+        ca_file=settings.MAILHUB_CA_FILE,
+    )
+
+
+def default_ses() -> SesSettings:
+    """The installation's own account of Amazon SES. Raises Conflict where there is none."""
+    if not settings.AWS_SES_REGION_NAME:
+        raise Conflict("This installation has no region of SES to send from.", code="no_ses_region")
+    keys = None
+    if settings.AWS_SES_ACCESS_KEY_ID:
+        keys = AwsKeys(
+            settings.AWS_SES_ACCESS_KEY_ID,
+            settings.AWS_SES_SECRET_ACCESS_KEY or "",
+            settings.AWS_SES_SESSION_TOKEN or "",
+        )
+    return ses_settings(
+        settings.AWS_SES_REGION_NAME, keys, settings.AWS_SES_CONFIGURATION_SET or ""
+    )
+
+
+def ses_settings(region: str, keys: AwsKeys | None, configuration_set: str) -> SesSettings:
+    """An account of SES under this installation's rules.
+
+    The operator's own address of SES stands for its region alone.
+    """
+    is_own = region == settings.AWS_SES_REGION_NAME
+    return SesSettings(
+        region=region,
+        keys=keys,
+        endpoint=(settings.AWS_SES_REGION_ENDPOINT_URL or "") if is_own else "",
+        configuration_set=configuration_set,
+        size_limit=settings.MAILHUB_SES_MESSAGE_LIMIT,
+        timeout=settings.MAILHUB_MAIL_TIMEOUT,
     )
 
 

@@ -16,15 +16,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.caller import Caller
-from accounts.models import EmailAccount
+from accounts.models import EmailAccount, EventWebhook
 from accounts.pages import PageRequest, page
 from campaigns.models import ACTIVE, Campaign, CampaignStatus
 from campaigns.progress import Progress, measure_progress_of
 from contacts.models import Contact, ImportJob, ImportStatus
-from mailboxes.models import SyncRun, SyncState
+from mailboxes.models import DeadLetter, OutboxMessage, OutboxState, SyncRun, SyncState
 from mailhub.api.errors import json_error, wants_json
 
 _SHOWN = 10
+_MOST_COUNTED = 1000
 _NEWS_FOR = timedelta(days=7)
 
 
@@ -82,16 +83,39 @@ def _running(caller: Caller) -> Running:
 def _needing_attention(caller: Caller) -> dict[str, Any]:
     mine = EmailAccount.objects.for_caller(caller)
     seen = EmailAccount.objects.in_tenant_of(caller) if caller.is_admin else mine
+    disabled = seen.filter(is_enabled=False).select_related("credential")
     newest = SyncRun.objects.filter(account=OuterRef("pk")).order_by("-created_at")
     not_synced = mine.filter(is_enabled=True).annotate(
         sync_state=Subquery(newest.values("state")[:1]),
         sync_error=Subquery(newest.values("error")[:1]),
     )
     return {
-        "disabled_accounts": seen.filter(is_enabled=False).order_by("email_address")[:_SHOWN],
+        "disabled_accounts": disabled.order_by("email_address")[:_SHOWN],
         "accounts_not_synced": not_synced.filter(sync_state=SyncState.FAILED)[:_SHOWN],
         "troubled_campaigns": _troubled_campaigns(caller)[:_SHOWN],
+        "disabled_webhooks": _disabled_webhooks(caller)[:_SHOWN],
+        **_undecided_messages(caller),
     }
+
+
+def _undecided_messages(caller: Caller) -> dict[str, Any]:
+    """How many messages nobody got, or nobody knows about, and the newest that nobody got."""
+    letters = DeadLetter.objects.for_caller(caller)
+    uncertain = OutboxMessage.objects.for_caller(caller).filter(state=OutboxState.UNCERTAIN)
+    return {
+        "dead_letters": letters[:_MOST_COUNTED].count(),
+        "newest_dead_letter": letters.order_by("-pk").first(),
+        "uncertain_messages": uncertain[:_MOST_COUNTED].count(),
+        "most_counted": _MOST_COUNTED,
+    }
+
+
+def _disabled_webhooks(caller: Caller) -> QuerySet[EventWebhook]:
+    """Those that nobody switched off."""
+    webhooks = EventWebhook.objects.for_caller(caller).filter(is_enabled=False)
+    if not caller.may("admin", write=False):
+        return webhooks.none()
+    return webhooks.exclude(disabled_reason="").order_by("-created_at")
 
 
 def _troubled_campaigns(caller: Caller) -> QuerySet[Campaign]:
@@ -102,7 +126,9 @@ def _troubled_campaigns(caller: Caller) -> QuerySet[Campaign]:
     failed = Q(status=CampaignStatus.FAILED, completed_at__gte=lately)
     # One that is held up is among those that run, and says so there.
     stopped = Q(status=CampaignStatus.PAUSED) & ~Q(last_error="")
-    return campaigns.filter(failed | stopped).order_by("-pk")
+    much_came_back = Q(status=CampaignStatus.COMPLETED, completed_at__gte=lately)
+    warned = much_came_back & ~Q(last_error="")
+    return campaigns.filter(failed | stopped | warned).order_by("-pk")
 
 
 def _first_steps(caller: Caller) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mailhub.installation import (
     fresh_encryption_key,
     fresh_secret_key,
     keep_key,
+    make_private_database,
     make_private_folder,
 )
 
@@ -33,6 +35,8 @@ EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if EMBEDDED:
+    if DATABASES["default"]["NAME"] != ":memory:":
+        make_private_database(Path(DATABASES["default"]["NAME"]))
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
@@ -40,8 +44,11 @@ if EMBEDDED:
             "PRAGMA journal_mode=WAL;"
             "PRAGMA synchronous=NORMAL;"
             "PRAGMA temp_store=MEMORY;"
-            "PRAGMA mmap_size=268435456;"
+            "PRAGMA mmap_size=67108864;"
             "PRAGMA cache_size=-32768;"
+            # A checkpoint waits for the disk: one for each 32 MB written, not for each 4.
+            "PRAGMA wal_autocheckpoint=8192;"
+            "PRAGMA journal_size_limit=67108864;"
         ),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -214,7 +221,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "mailhub",
-    "DESCRIPTION": "An email API over any IMAP and SMTP account, and a bulk sender.",
+    "DESCRIPTION": "An email API over any IMAP, POP3 and SMTP account, and a bulk sender.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -230,7 +237,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "CampaignStatusEnum": "campaigns.models.CampaignStatus",
         "ContactStatusEnum": "contacts.models.ContactStatus",
         "ImportStatusEnum": "contacts.models.ImportStatus",
+        "MemberStateEnum": "contacts.models.MemberState",
+        "ChosenStateEnum": ["subscribed", "unsubscribed"],
         "OperationStatusEnum": ["success"],
+        "EventDeliveryStateEnum": "accounts.models.EventDeliveryState",
+        "OutboxStatusEnum": "mailboxes.models.OutboxState",
+        "QueuedStatusEnum": ["queued", "scheduled"],
     },
 }
 MAILHUB_JSON_BODY_LIMIT = env.int("MAILHUB_JSON_BODY_LIMIT", 40 * 1024 * 1024)
@@ -249,12 +261,32 @@ MAILHUB_REFUSED_ATTACHMENTS: list[str] = env.str(
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAILHUB_JSON_BODY_LIMIT
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
+# Who may read /metrics
+
+MAILHUB_METRICS_KEY = env.str("MAILHUB_METRICS_KEY", default="")
+MAILHUB_METRICS_NETWORKS: list[str] = env.list("MAILHUB_METRICS_NETWORKS", default=[])
+
 # Mail servers named by users
 
 MAILHUB_ALLOWED_NETWORKS: list[str] = env.list("MAILHUB_ALLOWED_NETWORKS", default=[])
 MAILHUB_ALLOW_PLAINTEXT = env.bool("MAILHUB_ALLOW_PLAINTEXT", False)
 MAILHUB_CA_FILE = env.str("MAILHUB_CA_FILE", default="") or None
+MAILHUB_DNS_SERVER = env.str("MAILHUB_DNS_SERVER", default="")
 MAILHUB_MAIL_TIMEOUT = env.float("MAILHUB_MAIL_TIMEOUT", 30.0)
+MAILHUB_CONNECTIONS_PER_ACCOUNT = env.int("MAILHUB_CONNECTIONS_PER_ACCOUNT", 4)
+MAILHUB_CONNECTIONS_PER_HOST = env.int("MAILHUB_CONNECTIONS_PER_HOST", 20)
+MAILHUB_WATCHED_ACCOUNTS = env.int("MAILHUB_WATCHED_ACCOUNTS", 1000)
+MAILHUB_IDLE_RENEWAL_SECONDS = env.float("MAILHUB_IDLE_RENEWAL_SECONDS", 480.0)
+
+# OAuth2 providers: accounts/oauth2/providers.py reads <NAME>_CLIENT_ID and its like
+
+_OAUTH2 = "MAILHUB_OAUTH2_"
+MAILHUB_OAUTH2: dict[str, str] = {
+    name.removeprefix(_OAUTH2): text
+    for name, text in os.environ.items()
+    if name.startswith(_OAUTH2)
+}
+MAILHUB_OAUTH2_RETURN_URLS: list[str] = env.list("MAILHUB_OAUTH2_RETURN_URLS", default=[])
 
 # The installation's own mail server, for who names none
 
@@ -264,16 +296,64 @@ SMTP_USERNAME = env.str("SMTP_USERNAME", default="")
 SMTP_PASSWORD = env.str("SMTP_PASSWORD", default="")
 SMTP_ENCRYPTION = env.str("SMTP_ENCRYPTION", "tls" if SMTP_PORT == 465 else "starttls")
 
+# Amazon's services. Keys that are not named here come from AWS's own variables, a profile, or
+# the machine's role. The names are those of django-ses, which sends the site's own mail.
+
+AWS_SES_REGION_NAME = env.str("AWS_SES_REGION_NAME", default="") or env.str(
+    "AWS_REGION", default=env.str("AWS_DEFAULT_REGION", default="")
+)
+AWS_SES_REGION_ENDPOINT_URL = env.str("AWS_SES_REGION_ENDPOINT_URL", default="") or None
+AWS_SES_ACCESS_KEY_ID = env.str("AWS_SES_ACCESS_KEY_ID", default="") or None
+AWS_SES_SECRET_ACCESS_KEY = env.str("AWS_SES_SECRET_ACCESS_KEY", default="") or None
+AWS_SES_SESSION_TOKEN = env.str("AWS_SES_SESSION_TOKEN", default="") or None
+AWS_SES_CONFIGURATION_SET = env.str("AWS_SES_CONFIGURATION_SET", default="") or None
+AWS_SES_AUTO_THROTTLE = None
+USE_SES_V2 = True
+MAILHUB_SES_MESSAGE_LIMIT = env.int("MAILHUB_SES_MESSAGE_LIMIT", 10 * 1024 * 1024)
+MAILHUB_SNS_ORIGINS: list[str] = env.list("MAILHUB_SNS_ORIGINS", default=[])
+MAILHUB_SQS_ENDPOINT_URL = env.str("MAILHUB_SQS_ENDPOINT_URL", default="").rstrip("/")
+MAILHUB_DEAD_LETTER_SQS_URL = env.str("MAILHUB_DEAD_LETTER_SQS_URL", default="")
+
+# Who sends what names no server: ses, smtp, or the id of an account
+
+MAILHUB_DEFAULT_SENDER = env.str("MAILHUB_DEFAULT_SENDER", default="").strip()
+
+# The site's own mail goes the same way
+
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("MAILHUB_FROM_EMAIL", default="mailhub@localhost")
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+if MAILHUB_DEFAULT_SENDER == "ses":
+    EMAIL_BACKEND = "mailhub.site_mail.SesBackend"
+    INSTALLED_APPS.append("django_ses")
+elif SMTP_SERVER:
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = SMTP_SERVER, SMTP_PORT, int(MAILHUB_MAIL_TIMEOUT)
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = SMTP_USERNAME, SMTP_PASSWORD
+    EMAIL_USE_SSL, EMAIL_USE_TLS = SMTP_ENCRYPTION == "tls", SMTP_ENCRYPTION == "starttls"
+
+# Messages a minute by one account, or of one tenant by the default sender; 0 for no limit.
+MAILHUB_ACCOUNT_RATE = env.int("MAILHUB_ACCOUNT_RATE", 0)
+
 # Campaigns
 
 MAILHUB_CAMPAIGN_CONNECTIONS = env.int("MAILHUB_CAMPAIGN_CONNECTIONS", 4)
+MAILHUB_SES_CONNECTIONS = env.int("MAILHUB_SES_CONNECTIONS", 16)
 MAILHUB_SHIFT_SECONDS = env.float("MAILHUB_SHIFT_SECONDS", 45.0)
 MAILHUB_LEASE_SECONDS = env.float("MAILHUB_LEASE_SECONDS", 12.0)
 MAILHUB_LOST_MACHINE_SECONDS = env.float("MAILHUB_LOST_MACHINE_SECONDS", 600.0)
+MAILHUB_UNDO_SEND_SECONDS = env.int("MAILHUB_UNDO_SEND_SECONDS", 10)
 MAILHUB_SEND_ATTEMPTS = env.int("MAILHUB_SEND_ATTEMPTS", 10)
 MAILHUB_FIRST_RETRY_SECONDS = env.float("MAILHUB_FIRST_RETRY_SECONDS", 5.0)
 MAILHUB_LONGEST_RETRY_SECONDS = env.float("MAILHUB_LONGEST_RETRY_SECONDS", 3600.0)
+MAILHUB_UNSUBSCRIBE_ADDRESS = env.str("MAILHUB_UNSUBSCRIBE_ADDRESS", "")
 MAILHUB_UNREACHABLE_SECONDS = env.float("MAILHUB_UNREACHABLE_SECONDS", 3600.0)
+
+# Events posted to webhooks
+
+MAILHUB_EVENT_WEBHOOKS = env.int("MAILHUB_EVENT_WEBHOOKS", 20)
+MAILHUB_EVENT_TIMEOUT = env.float("MAILHUB_EVENT_TIMEOUT", 15.0)
+MAILHUB_EVENT_PATIENCE_DAYS = env.float("MAILHUB_EVENT_PATIENCE_DAYS", 3.0)
+MAILHUB_EVENT_DAYS = env.float("MAILHUB_EVENT_DAYS", 14.0)
 
 # Queue, cache
 
@@ -315,13 +395,13 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"mailhub": {"()": "mailhub.logs.formatter", "style": LOG_FORMAT}},
-    "filters": {"client_errors": {"()": "mailhub.logs.ClientErrorFilter"}},
+    "filters": {"provoked_errors": {"()": "mailhub.logs.ProvokedErrorFilter"}},
     "handlers": {
         "stream": {
             "class": "logging.StreamHandler",
             "stream": "ext://sys.stdout",
             "formatter": "mailhub",
-            "filters": ["client_errors"],
+            "filters": ["provoked_errors"],
         }
     },
     "root": {"handlers": ["stream"], "level": LOG_LEVEL},

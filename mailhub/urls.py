@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from mailhub.health import healthz, readyz
+from mailhub.metrics import metrics
 
 urlpatterns = [
     path("api/", include("mailhub.api_urls")),
@@ -11,6 +12,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("", include("mailhub.page_urls")),
 ]
 handler400 = "mailhub.pages.bad_request"

@@ -34,13 +34,19 @@ if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     )
 
 pytest_plugins = [
+    "tests.servers.aws",
     "tests.people",
     "tests.servers.chromium",
     # Before the modules that import it: pytest rewrites its assertions.
     "tests.servers.oauth2",
+    "tests.servers.dns",
     "tests.servers.dovecot",
     "tests.servers.postgresql",
+    "tests.servers.receiver",
     "tests.servers.redis",
+    "tests.servers.ses",
     "tests.servers.site",
     "tests.servers.smtp",
+    # It is made of those above.
+    "tests.servers.mail_provider",
 ]

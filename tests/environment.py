@@ -47,9 +47,15 @@ def prepare() -> None:
         MAILHUB_ALLOWED_NETWORKS="127.0.0.0/8,::1/128",
         MAILHUB_ALLOW_PLAINTEXT="1",
         MAILHUB_PASSWORD_HASHER="django.contrib.auth.hashers.MD5PasswordHasher",
+        # Nobody's name server: it is refused at once.
+        MAILHUB_DNS_SERVER="255.255.255.255:53",
         EMAIL_SERVICE_LOG_LEVEL="INFO",
         MAILHUB_LOG_FORMAT="text",
         MAILHUB_REQUEST_BURST="100000",
+        # Nobody's keys, and no look for a machine's role.
+        AWS_ACCESS_KEY_ID="AKIATESTSONLY",
+        AWS_SECRET_ACCESS_KEY="of-the-tests-alone",
+        AWS_EC2_METADATA_DISABLED="true",
     )
     if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         os.environ["DATABASE_URL"] = f"sqlite:///{folder}/mailhub.sqlite3"

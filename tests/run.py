@@ -1,8 +1,8 @@
-"""`make test`: the whole suite on SQLite, then again on PostgreSQL and Redis.
+"""`make test`: the whole suite on SQLite, then what asks the database on PostgreSQL and Redis.
 
 Installs the servers that the tests start where it may (Debian, as root or with sudo that
 asks no password), and names those it could not. Arguments go to pytest: with any, the
-suite is filtered as they say, in both runs. `--only sqlite` or `--only postgresql` makes
+suite is filtered as they say, the same in both runs. `--only sqlite` or `--only postgresql` makes
 one run. A tier that could not run here is named at the end, and fails where CI is set.
 """
 
@@ -20,11 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers.chromium import find_chromium
+from tests.servers.dovecot import find_dovecot
 from tests.servers.postgresql import PostgreSQLServer, find_binaries
 from tests.servers.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS_COLLECTED = 5
+# The protocol library knows no database, and what a page asks of it is asked by tests/pages.
+ONCE = ("tests/mail", "tests/browser")
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,9 @@ class Requirement:
 REQUIREMENTS = [
     Requirement(
         "Dovecot",
-        ("dovecot-imapd",),
+        ("dovecot-imapd", "dovecot-pop3d"),
         "brew install dovecot",
-        lambda: shutil.which("dovecot", path=_wide_path()) is not None,
+        lambda: find_dovecot() is not None,
     ),
     Requirement(
         "PostgreSQL",
@@ -63,10 +66,6 @@ REQUIREMENTS = [
         lambda: find_chromium() is not None,
     ),
 ]
-
-
-def _wide_path() -> str:
-    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 
 
 def install_what_is_missing() -> list[Requirement]:
@@ -120,7 +119,7 @@ def scaled_servers() -> Iterator[dict[str, str]]:
 def run_pytest(title: str, environment: dict[str, str], arguments: list[str]) -> tuple[str, int]:
     """Run the suite once; its line for the summary, and pytest's exit code."""
     print(f"\nThe suite on {title}", flush=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "4", "--dist", "worksteal", *arguments]
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -173,7 +172,8 @@ def main(arguments: list[str]) -> int:
         lines.append(f"PostgreSQL and Redis: NOT RUN, without {' and '.join(absent)}")
     elif chosen.only != "sqlite":
         with scaled_servers() as environment:
-            line, code = run_pytest("PostgreSQL and Redis", environment, for_pytest)
+            again = for_pytest or [f"--ignore={folder}" for folder in ONCE]
+            line, code = run_pytest("PostgreSQL and Redis", environment, again)
         lines.append(line)
         codes.append(code)
     print("\nRuns", *lines, sep="\n  ")

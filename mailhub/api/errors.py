@@ -24,6 +24,8 @@ _MAIL_STATUS: dict[type[mail.MailError], int] = {
     mail.HostNotAllowed: 400,
     mail.InvalidMessage: 400,
     mail.LoginFailed: 422,
+    mail.ConsentRevoked: 422,
+    mail.ClientRefused: 422,
     mail.FolderMissing: 422,
     mail.MessageMissing: 404,
     mail.RecipientRefused: 422,
@@ -31,6 +33,10 @@ _MAIL_STATUS: dict[type[mail.MailError], int] = {
     mail.CommandRefused: 422,
     mail.LoginDeferred: 503,
     mail.ServerTimeout: 504,
+    mail.RateExceeded: 503,
+    mail.QuotaExceeded: 503,
+    mail.SendingPaused: 503,
+    mail.AccountClosed: 422,
 }
 
 
@@ -53,7 +59,8 @@ def from_mail_error(error: mail.MailError) -> errors.MailhubError:
     answer = errors.MailhubError(error.message, code=error.code, details=details)
     answer.status = status
     if status == 503:
-        answer.retry_after = answer.details["retry_after"] = 30
+        seconds = math.ceil(error.retry_after) if isinstance(error, mail.SendingHeld) else 30
+        answer.retry_after = answer.details["retry_after"] = seconds
     return answer
 
 

@@ -55,7 +55,10 @@ class MillisecondsField(serializers.Field[datetime, int | str, int, datetime]):
 
     def to_internal_value(self, data: int | str) -> datetime:
         if isinstance(data, str):
-            return serializers.DateTimeField(default_timezone=UTC).to_internal_value(data)
+            try:
+                return serializers.DateTimeField(default_timezone=UTC).to_internal_value(data)
+            except serializers.ValidationError:
+                self.fail("invalid")
         if isinstance(data, bool) or not isinstance(data, int | float):
             self.fail("invalid")
         try:

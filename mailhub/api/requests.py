@@ -6,9 +6,13 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
+from urllib.parse import quote
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedirect
+from django.urls import is_valid_path
+from django.utils.http import escape_leading_slashes
 
 from mailhub.api.errors import refuse, wants_json
 from mailhub.errors import InvalidInput, MailhubError, TooLarge
@@ -81,19 +85,24 @@ class BodyLimitMiddleware:
 
 
 class NulGuardMiddleware:
-    """Refuses a NUL in the address: no name has one, and PostgreSQL takes none in a query."""
+    """Refuses a NUL in path or query: no name has one, and PostgreSQL takes none."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if "\x00" not in request.path_info and "%00" not in request.META.get("QUERY_STRING", ""):
-            return self.get_response(request)
-        return refuse(request, InvalidInput("The address holds a NUL character."))
+        if "\x00" in request.path_info:
+            return refuse(request, InvalidInput("The path holds a NUL character."))
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            return refuse(request, InvalidInput("The query behind the ? holds a NUL character."))
+        return self.get_response(request)
 
 
 class TrailingSlashMiddleware:
-    """`/api/accounts/` is `/api/accounts`."""
+    """`/api/accounts/` is `/api/accounts`; from `/mail/` a browser is sent to `/mail`.
+
+    The admin's addresses end in a slash: from `/admin` one is sent to `/admin/`.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -102,4 +111,19 @@ class TrailingSlashMiddleware:
         if wants_json(request) and request.path_info.endswith("/") and len(request.path_info) > 5:
             request.path_info = request.path_info.rstrip("/")
             request.path = request.path.rstrip("/")
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code == HTTPStatus.NOT_FOUND and request.method in ("GET", "HEAD"):
+            return _other_address(request) or response
+        return response
+
+
+def _other_address(request: HttpRequest) -> HttpResponseBase | None:
+    """The way to the page that lies there with a slash more or less, where there is one."""
+    path = request.path_info
+    other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+    if wants_json(request) or is_valid_path(path) or not is_valid_path(other):
+        return None
+    query = request.META.get("QUERY_STRING", "")
+    # Two slashes at the beginning would lead to another host.
+    address = escape_leading_slashes(request.path.removesuffix(path) + quote(other))
+    return HttpResponsePermanentRedirect(f"{address}?{query}" if query else address)

@@ -15,7 +15,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from accounts.caller import Caller
-from accounts.models import Membership
+from accounts.models import EmailAccount, Membership
+from accounts.oauth2.providers import OAuth2Provider, find_provider
 
 register = template.Library()
 _STYLE_ATTRIBUTE = re.compile(r"""\sstyle=(?:"[^"]*"|'[^']*')""")
@@ -51,17 +52,24 @@ def may_read(caller: Caller | str | None, scope: str) -> bool:
     return isinstance(caller, Caller) and caller.may(scope, write=False)
 
 
+@register.filter
+def consent_provider(account: EmailAccount) -> OAuth2Provider | None:
+    """Where a person may give the permission for this account again; None for another login."""
+    return find_provider(account.credential.provider)
+
+
 @register.simple_tag
 def when(moment: datetime | None, missing: str = "–") -> SafeString | str:
     """A time as a person says it, exact in UTC on hover; scripts turn that to local time."""
     if moment is None:
         return missing
-    moment = moment.astimezone(UTC)
+    moment, words = moment.astimezone(UTC), say_moment(moment.astimezone(UTC), timezone.now())
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
+        '<time datetime="{}" title="{}"{}>{}</time>',
         moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
         f"{moment:%Y-%m-%d %H:%M:%S} UTC",
-        say_moment(moment, timezone.now()),
+        mark_safe(" data-clock") if ":" in words else "",
+        words,
     )
 
 
@@ -117,6 +125,11 @@ _STATUS = {
     "scheduled": ("Scheduled", ""),
     "pending": ("Waiting", "working"),
     "queued": ("Waiting", "working"),
+    "sending": ("Sending", "working"),
+    "deferred": ("Deferred", "warn"),
+    "sent": ("Sent", "good"),
+    "uncertain": ("Uncertain", "warn"),
+    "dead": ("Given up", "bad"),
     "started": ("Starting", "working"),
     "running": ("Running", "working"),
     "in_progress": ("In progress", "working"),
@@ -125,6 +138,14 @@ _STATUS = {
     "completed": ("Completed", "good"),
     "failed": ("Failed", "bad"),
     "cancelled": ("Cancelled", ""),
+    "enabled": ("Enabled", "good"),
+    "failing": ("Failing", "warn"),
+    "disabled": ("Disabled", ""),
+    "delivered": ("Delivered", "good"),
+    "pass": ("In order", "good"),
+    "warning": ("Look at it", "warn"),
+    "fail": ("To be mended", "bad"),
+    "unknown": ("Not known", ""),
     "subscribed": ("Subscribed", "good"),
     "unsubscribed": ("Unsubscribed", ""),
     "bounced": ("Bounced", "bad"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.test import Client
 
 from tests.people import People
 
@@ -25,6 +26,29 @@ def test_each_method_works_under_each_name(people: People, base: str, slash: str
     assert made.status_code == 201
     gone = api.delete(f"{base}/credentials/{made.json()['id']}{slash}")
     assert gone.status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("typed", "page"),
+    [
+        ("/mail/", "/mail"),
+        ("/mail/all/?q=a%20b&unread=1", "/mail/all?q=a%20b&unread=1"),
+        ("/login/", "/login"),
+        ("/admin", "/admin/"),
+    ],
+)
+def test_a_page_is_found_with_a_slash_more_or_less(client: Client, typed: str, page: str) -> None:
+    response = client.get(typed)
+    assert (response.status_code, response.headers["Location"]) == (301, page)
+
+
+@pytest.mark.parametrize("typed", ["/nothing", "/nothing/", "//mail/", "//evil.example/mail/"])
+def test_what_is_nowhere_leads_nowhere(client: Client, typed: str) -> None:
+    assert client.get("/", PATH_INFO=typed).status_code == 404
+
+
+def test_a_form_is_not_sent_elsewhere(client: Client) -> None:
+    assert client.post("/login/", {"username": "ann", "password": "x"}).status_code == 404
 
 
 def test_calls_of_other_sites_are_answered_only_where_allowed(

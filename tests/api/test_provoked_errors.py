@@ -1,4 +1,4 @@
-"""What anybody can provoke by a bad request is one line in the log, and no alarm."""
+"""What anybody can provoke is one line in the log, and no alarm."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
+from django.urls import path
 
-from mailhub.logs import ClientErrorFilter, formatter
+from mailhub.logs import ProvokedErrorFilter, formatter
 from tests.people import People
+from tests.servers.processes import free_port
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def log() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter("text"))
-    handler.addFilter(ClientErrorFilter())
+    handler.addFilter(ProvokedErrorFilter())
     handler.setLevel(logging.WARNING)
     logging.getLogger().addHandler(handler)
     yield stream
@@ -114,6 +117,33 @@ def test_the_line_names_no_path_with_a_right_in_it(log: io.StringIO) -> None:
     assert "a-token-of-somebody" not in log.getvalue()
 
 
+def test_a_users_mail_server_that_is_away_is_no_alarm(people: People, log: io.StringIO) -> None:
+    server = {"host": "127.0.0.1", "port": free_port(), "secure": False, "allowPlaintext": True}
+    credentials = {**server, "auth": {"user": "ann", "pass": "secret"}}
+    answer = people.member.api.post(
+        "/api/empty-trash", {"smtpCredentials": credentials, "all": True}
+    )
+    assert answer.status_code == 502, answer.content
+    [line] = log.getvalue().splitlines()
+    assert "[django.request] WARNING: Bad Gateway: /api/empty-trash" in line
+    assert "WSGIRequest" not in line
+
+
+def fail(_request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("in our own code")
+
+
+urlpatterns = [path("defect", fail)]
+handler500 = "mailhub.pages.server_error"
+
+
+@pytest.mark.urls(__name__)
+def test_a_defect_is_an_error_with_its_traceback(log: io.StringIO) -> None:
+    assert Client(raise_request_exception=False).get("/defect").status_code == 500
+    assert "[django.request] ERROR: Internal Server Error: /defect" in log.getvalue()
+    assert "RuntimeError: in our own code" in log.getvalue()
+
+
 def test_other_errors_keep_their_level_and_their_traceback(log: io.StringIO) -> None:
     try:
         raise SuspiciousOperation("in our own code")
@@ -137,5 +167,7 @@ def test_a_log_of_errors_alone_leaves_it_out(log: io.StringIO) -> None:
 
 def test_the_products_own_handler_has_the_filter() -> None:
     handler = settings.LOGGING["handlers"]["stream"]
-    assert handler["filters"] == ["client_errors"]
-    assert settings.LOGGING["filters"]["client_errors"]["()"].endswith(ClientErrorFilter.__name__)
+    assert handler["filters"] == ["provoked_errors"]
+    assert settings.LOGGING["filters"]["provoked_errors"]["()"].endswith(
+        ProvokedErrorFilter.__name__
+    )

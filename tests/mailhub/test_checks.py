@@ -27,9 +27,18 @@ def test_settings_of_the_tests_are_sane() -> None:
         ("MAILHUB_ENCRYPTION_KEYS", [Fernet.generate_key().decode(), ""], "mailhub.E001"),
         ("MAILHUB_ALLOWED_NETWORKS", ["10.0.0.0/40"], "mailhub.E002"),
         ("MAILHUB_ALLOWED_NETWORKS", ["localhost"], "mailhub.E002"),
+        ("MAILHUB_METRICS_NETWORKS", ["10.0.0.0/40"], "mailhub.E010"),
         ("Q_CLUSTER", {**configured.Q_CLUSTER, "retry": 360, "timeout": 120}, "mailhub.E003"),
         ("MAILHUB_REQUEST_RATE", 0, "mailhub.E004"),
         ("MAILHUB_REQUEST_BURST", 0, "mailhub.E004"),
+        ("MAILHUB_IDLE_RENEWAL_SECONDS", 541, "mailhub.E005"),
+        ("MAILHUB_IDLE_RENEWAL_SECONDS", 0, "mailhub.E005"),
+        ("MAILHUB_DEAD_LETTER_SQS_URL", "https://sqs.eu-west-1.amazonaws.com/", "mailhub.E009"),
+        ("MAILHUB_DEAD_LETTER_SQS_URL", "http://127.0.0.1:9000/12/letters", "mailhub.E009"),
+        ("MAILHUB_DEAD_LETTER_SQS_URL", "letters", "mailhub.E009"),
+        ("MAILHUB_DEFAULT_SENDER", "ses", "mailhub.E008"),
+        ("MAILHUB_DEFAULT_SENDER", "smtp", "mailhub.E008"),
+        ("MAILHUB_DEFAULT_SENDER", "sendmail", "mailhub.E008"),
     ],
 )
 def test_each_mistake_is_named(settings: Settings, name: str, value: Any, code: str) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 from pytest_django.fixtures import Settings
+
+from mailboxes.models import Watcher
 
 
 def test_process_is_up_without_a_database() -> None:
@@ -18,7 +23,16 @@ def test_without_workers_it_is_not_ready() -> None:
     assert response.status_code == 503
     assert response.json() == {
         "status": "not_ready", "database": "ok", "broker": "ok", "workers": "down",
+        "watcher": "down",
     }  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_a_watcher_is_told_of_while_it_lives() -> None:
+    watcher = Watcher.objects.create(process="machine:1")
+    assert Client().get("/readyz").json()["watcher"] == "ok"
+    Watcher.objects.filter(pk=watcher.pk).update(renewed_at=Now() - timedelta(seconds=21))
+    assert Client().get("/readyz").json()["watcher"] == "down"
 
 
 def test_database_that_cannot_be_asked_is_named_and_no_more_is_said() -> None:
@@ -27,7 +41,7 @@ def test_database_that_cannot_be_asked_is_named_and_no_more_is_said() -> None:
     answer = response.json()
     assert (response.status_code, answer["status"]) == (503, "not_ready")
     assert answer["database"] == "down"
-    assert set(answer) == {"status", "database", "broker", "workers"}
+    assert set(answer) == {"status", "database", "broker", "workers", "watcher"}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

@@ -89,7 +89,34 @@ def test_embedded_installation_makes_its_keys(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stderr
     assert load_settings(tmp_path).stdout == first.stdout
     made = {path.name for path in (tmp_path / "data").iterdir()}
-    assert made == {"secret_key", "encryption_keys"}
+    assert made == {"secret_key", "encryption_keys", "mailhub.sqlite3"}
+
+
+def test_database_in_a_folder_that_was_there_is_for_its_owner_alone(tmp_path: Path) -> None:
+    write = (
+        "import os; os.umask(0o022); import mailhub.settings\n"
+        "import django; django.setup()\n"
+        "from django.core.cache import cache; cache.set('a', 1)\n"
+        "from django.db import connection; from pathlib import Path\n"
+        "connection.cursor().execute('CREATE TABLE t (x)')\n"
+        "for path in Path(os.environ['MAILHUB_DATA_DIR']).iterdir():\n"
+        "    print(path.name, format(path.stat().st_mode & 0o777, 'o'))\n"
+    )
+    tmp_path.chmod(0o755)
+    given = {"MAILHUB_DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "mailhub.settings"}
+    written = subprocess.run(
+        [sys.executable, "-c", write],
+        env={"PATH": os.environ["PATH"], **given},
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert dict(line.split() for line in written.stdout.splitlines()) == {
+        "mailhub.sqlite3": "600",
+        "mailhub.sqlite3-wal": "600",
+        "mailhub.sqlite3-shm": "600",
+        "secret_key": "600",
+        "encryption_keys": "600",
+        "cache": "700",
+    }
 
 
 @pytest.mark.parametrize(
