@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
+from accounts import admin_events, admin_ses  # noqa: F401 - they register their pages
 from accounts.admin_forms import ApiKeyForm, CredentialForm
 from accounts.models import (
     ApiKey,
@@ -116,8 +117,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 @admin.register(Credential)
 class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     form = CredentialForm
-    list_display = ("__str__", "kind", "tenant", "user", "created_at", "updated_at")
-    list_filter = ("kind", "tenant")
+    list_display = ("__str__", "kind", "provider", "tenant", "user", "created_at", "updated_at")
+    list_filter = ("kind", "provider", "tenant")
     list_select_related = ("tenant", "user")
     search_fields = ("name", "username", "user__username", "tenant__slug")
     date_hierarchy = "created_at"
@@ -134,7 +135,7 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generi
 
     @staticmethod
     def _shown(obj: Credential | None) -> tuple[str, ...]:
-        return ("kind", "goes_with_account", "created_at", "updated_at") if obj else ()
+        return ("kind", "provider", "goes_with_account", "created_at", "updated_at") if obj else ()
 
 
 class DelegationInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
@@ -157,7 +158,7 @@ class EmailAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
     list_select_related = ("tenant", "user")
     search_fields = ("email_address", "account_name", "hostname", "user__username", "tenant__slug")
     date_hierarchy = "created_at"
-    autocomplete_fields = ("tenant", "user", "credential")
+    autocomplete_fields = ("tenant", "user", "credential", "aws_credential")
     readonly_fields = ("is_syncing", "last_sync_at", "created_at", "updated_at")
     inlines = (DelegationInline,)
     actions = ("verify_login",)
@@ -227,6 +228,5 @@ class IdempotentRequestAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not
 def _in_words(found: Verification) -> str:
     checks = [check for check in (found.incoming, found.outgoing) if check is not None]
     return " · ".join(
-        f"{check.protocol.value.upper()} {'works' if check.works else check.message}"
-        for check in checks
+        f"{check.protocol.upper()} {'works' if check.works else check.message}" for check in checks
     )

@@ -40,7 +40,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         credential: Credential = super().save(commit=False)
         password = self.cleaned_data.get("new_password")
         if password:
-            credential.kind = CredentialKind.PASSWORD
+            credential.kind, credential.provider = CredentialKind.PASSWORD, ""
             credential.keep_secret({"password": password})
         if commit:
             credential.save()

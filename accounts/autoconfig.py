@@ -19,6 +19,7 @@ from accounts.mail_providers import (
     provider_of_domain,
     provider_of_exchanger,
 )
+from accounts.oauth2.providers import OAuth2Provider, provider_of_server
 from accounts.validators import clean_hostname
 from mailhub.mail.server import Encryption, Protocol
 
@@ -48,6 +49,12 @@ class Proposal:
     provider: str = ""
     logins: tuple[str, ...] = ("password",)
 
+    @property
+    def oauth2_provider(self) -> OAuth2Provider | None:
+        """The provider of this installation's settings by which such an account may connect."""
+        names = (provider_of_server(server.hostname) for server in self.incoming)
+        return next(filter(None, names), None)
+
     def as_json(self) -> dict[str, Any]:
         """As the API answers it."""
         return {
@@ -56,6 +63,7 @@ class Proposal:
             "source": self.source,
             "provider": self.provider or None,
             "logins": list(self.logins),
+            "oauth2Provider": self.oauth2_provider.key if self.oauth2_provider else None,
             "incoming": [_server_json(server) for server in self.incoming],
             "outgoing": [_server_json(server) for server in self.outgoing],
         }

@@ -122,6 +122,11 @@ def caller_from_session(
     return Caller(membership.tenant, user, membership, _scopes(membership, None))
 
 
+def caller_of(membership: Membership) -> Caller:
+    """The caller of work that goes on in a member's name after the request has ended."""
+    return Caller(membership.tenant, membership.user, membership, _scopes(membership, None))
+
+
 def find_member(tenant: Tenant, name: str) -> Membership | None:
     """The active member of this name, or else of this id; None where there is none."""
     wanted = Q(name=name)

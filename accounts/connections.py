@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from accounts.models import Credential, CredentialKind, EmailAccount
-from accounts.oauth2 import fresh_access_token
+from accounts.oauth2.refreshing import distrust_access_token, fresh_access_token
 from mailhub.encryption import SecretUnreadable
 from mailhub.errors import Conflict, InvalidInput
 from mailhub.mail.server import (
@@ -60,17 +62,26 @@ def smtp_encryption(given: str, port: int | None) -> Encryption:
 
 def login_of(credential: Credential, username: str) -> Login:
     """The login that a credential gives to this user name."""
+    secret = secret_of(credential)
+    if credential.kind == CredentialKind.PASSWORD:
+        return PasswordLogin(username, secret["password"])
+    if credential.kind == CredentialKind.OAUTH2:
+        return OAuth2Login(
+            username,
+            lambda: fresh_access_token(credential),
+            lambda token: distrust_access_token(credential, token),
+        )
+    raise InvalidInput(
+        "This kind of credential does not log in to a mail server.", code="wrong_credential_kind"
+    )
+
+
+def secret_of(credential: Credential) -> dict[str, Any]:
+    """Raises Conflict (`credential_unreadable`) where it does not open."""
     try:
-        secret = credential.reveal_secret()
+        return credential.reveal_secret()
     except SecretUnreadable as error:
         raise Conflict(
             "The stored secret of this account cannot be opened; give it anew.",
             code="credential_unreadable",
         ) from error
-    if credential.kind == CredentialKind.PASSWORD:
-        return PasswordLogin(username, secret["password"])
-    if credential.kind == CredentialKind.OAUTH2:
-        return OAuth2Login(username, lambda: fresh_access_token(credential))
-    raise InvalidInput(
-        "This kind of credential does not log in to a mail server.", code="wrong_credential_kind"
-    )

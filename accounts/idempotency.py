@@ -5,8 +5,9 @@ transaction with its key and its answer: all are there or none. One that talks t
 server first commits the key: after a crash in between nobody knows what the server
 did, so the key stays taken (409) rather than act twice.
 
-Only answers below 400 are kept: after an error the same key may be tried again. The one
-exception is DeliveryUncertain, which is kept, since to try again might act twice.
+Only answers below 400 are kept: after an error the same key may be tried again. Kept as well
+are DeliveryUncertain, since to try again might act twice, and NotSent: the message is there,
+and is sent again where it is.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from rest_framework.response import Response
 from accounts.caller import Caller
 from accounts.models import IdempotentRequest
 from mailhub.api.errors import error_body, from_mail_error
-from mailhub.errors import Conflict, InvalidInput
+from mailhub.errors import Conflict, InvalidInput, NotSent
 from mailhub.mail.errors import DeliveryUncertain
 
 KEPT_FOR = timedelta(hours=24)
@@ -45,11 +46,14 @@ Action = Callable[Concatenate[View, Request, Parameters], Response]
 
 
 def idempotent(
-    *, talks_to_servers: bool = False, secret_fields: Iterable[str] = ()
+    *,
+    talks_to_servers: bool | Callable[[Request], bool] = False,
+    secret_fields: Iterable[str] = (),
 ) -> Callable[[Action[View, Parameters]], Action[View, Parameters]]:
     """Make a view's action obey the Idempotency-Key header.
 
-    `secret_fields` are left out of the stored answer.
+    `talks_to_servers` may depend on the request. `secret_fields` are left out of the stored
+    answer.
     """
 
     def decorate(action: Action[View, Parameters]) -> Action[View, Parameters]:
@@ -65,7 +69,8 @@ def idempotent(
                     f"An Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters."
                 )
             attempt = _Attempt(request, key, frozenset(secret_fields))
-            run = attempt.run_in_steps if talks_to_servers else attempt.run_at_once
+            in_steps = talks_to_servers(request) if callable(talks_to_servers) else talks_to_servers
+            run = attempt.run_in_steps if in_steps else attempt.run_at_once
             return run(lambda: action(self, request, *args, **kwargs))
 
         obey.obeys_idempotency_key = True  # type: ignore[attr-defined]  # for the API's document
@@ -96,8 +101,8 @@ class _Attempt:
             return self._replay(row)
         try:
             response = act()
-        except DeliveryUncertain as error:
-            answer = from_mail_error(error)
+        except (DeliveryUncertain, NotSent) as error:
+            answer = error if isinstance(error, NotSent) else from_mail_error(error)
             row.status = answer.status
             row.answer = error_body(answer.code, answer.message, answer.details)
             row.save(update_fields=["status", "answer"])

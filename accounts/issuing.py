@@ -45,6 +45,14 @@ def issue_key(
     )
 
 
+def revoke_key(caller: Caller, key: ApiKey) -> None:
+    """Delete a key of the caller's tenant. Raises NotAllowed where its user has a higher role."""
+    holder = Membership.objects.filter(tenant=key.tenant_id, user=key.user_id).first()
+    if holder is not None and not caller.role.includes(Role(holder.role)):
+        raise NotAllowed("This key's user has a higher role than you.", code="role_too_low")
+    key.delete()
+
+
 def _has(caller: Caller, scope: str) -> bool:
     name, _, right = scope.partition(":")
     return caller.may(name, write=right == "write")

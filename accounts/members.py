@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.password_validation import validate_password
 from django.db import IntegrityError, transaction
 
 from accounts.caller import Caller
-from accounts.models import ApiKey, Delegation, Membership, Role
+from accounts.models import ApiKey, Delegation, Membership, Role, User
 from mailhub.errors import Conflict, NotAllowed
+
+
+def refuse_weak_password(name: str, email: str, password: str) -> None:
+    """ValidationError where the password is easily guessed, by name and email too."""
+    validate_password(password, User(username=name, email=email))
 
 
 def add_member(
@@ -34,6 +40,11 @@ def change_role(caller: Caller, membership: Membership, role: Role) -> None:
             _keep_an_owner(membership)
         membership.role = role
         membership.save(update_fields=["role"])
+
+
+def roles_to_give(caller: Caller) -> list[Role]:
+    """The roles that the caller may give to others, highest last."""
+    return [role for role in Role if caller.role.includes(role)]
 
 
 def remove_member(caller: Caller, membership: Membership) -> None:

@@ -9,6 +9,9 @@ import unicodedata
 import idna
 from django.core.exceptions import ValidationError
 
+from mailhub.mail.aws import is_region
+
+_CONFIGURATION_SET = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
@@ -41,3 +44,15 @@ def clean_hostname(text: str) -> str:
 def valid_hostname(text: str) -> None:
     """ValidationError where the text is no host name."""
     clean_hostname(text)
+
+
+def valid_region(text: str) -> None:
+    """ValidationError where the text is no AWS region's name."""
+    if not is_region(text):
+        raise ValidationError("This is not the name of an AWS region, such as eu-west-1.")
+
+
+def valid_configuration_set(text: str) -> None:
+    """ValidationError where no configuration set of SES can have this name."""
+    if not _CONFIGURATION_SET.fullmatch(text):
+        raise ValidationError("A configuration set's name has letters, digits, - and _ only.")

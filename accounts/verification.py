@@ -9,12 +9,14 @@ from typing import Any
 
 from accounts.connections import incoming_settings, outgoing_settings
 from accounts.models import EmailAccount
-from accounts.pop3_login import log_in_to_pop3
+from accounts.sending import account_ses
 from mailhub.api.errors import as_mailhub_error
 from mailhub.errors import MailhubError
-from mailhub.mail.errors import MailError
+from mailhub.mail.errors import MailError, SendingPaused
 from mailhub.mail.server import Protocol, ServerSettings
 from mailhub.mail.stores.imap import ImapStore
+from mailhub.mail.stores.pop3 import Pop3Maildrop
+from mailhub.mail.transports.ses_wire import SesWire
 from mailhub.mail.transports.smtp import SmtpTransport
 
 _PATIENCE = 10.0
@@ -24,7 +26,7 @@ _PATIENCE = 10.0
 class Check:
     """One server. `error`, `message` and `details` are those that an API answer has."""
 
-    protocol: Protocol
+    protocol: str
     hostname: str
     port: int
     works: bool = True
@@ -48,23 +50,28 @@ class Verification:
 
 def verify_account(account: EmailAccount) -> Verification:
     """Log in to the servers of an account, stored or not."""
-    incoming = _check(
-        Check(Protocol(account.protocol), account.hostname, account.port),
-        lambda: incoming_settings(account),
+    incoming = _tried(
+        Check(account.protocol, account.hostname, account.port),
+        lambda: _log_in(incoming_settings(account)),
     )
+    return Verification(incoming, _outgoing(account))
+
+
+def _outgoing(account: EmailAccount) -> Check | None:
+    if account.ses_region:
+        host = f"email.{account.ses_region}.amazonaws.com"
+        return _tried(Check("ses", host, 443), lambda: _ask_ses(account))
     if not account.smtp_hostname:
-        return Verification(incoming, None)
-    outgoing = _check(
+        return None
+    return _tried(
         Check(Protocol.SMTP, account.smtp_hostname, account.smtp_port or 0),
-        lambda: outgoing_settings(account),
+        lambda: _log_in(outgoing_settings(account)),
     )
-    return Verification(incoming, outgoing)
 
 
-def _check(check: Check, settings_of: Callable[[], ServerSettings]) -> Check:
+def _tried(check: Check, log_in: Callable[[], str]) -> Check:
     try:
-        settings = settings_of()
-        _log_in(dataclasses.replace(settings, timeout=min(settings.timeout, _PATIENCE)))
+        return dataclasses.replace(check, message=log_in())
     except (MailError, MailhubError) as error:
         known = as_mailhub_error(error)
         assert known is not None
@@ -75,16 +82,30 @@ def _check(check: Check, settings_of: Callable[[], ServerSettings]) -> Check:
             message=known.message,
             details={name: str(value) for name, value in known.details.items()},
         )
-    return check
 
 
-def _log_in(settings: ServerSettings) -> None:
+def _log_in(settings: ServerSettings) -> str:
+    settings = dataclasses.replace(settings, timeout=min(settings.timeout, _PATIENCE))
     match settings.protocol:
         case Protocol.IMAP:
             with ImapStore(settings):
                 pass
         case Protocol.POP3:
-            log_in_to_pop3(settings)
+            with Pop3Maildrop(settings):
+                pass
         case Protocol.SMTP:
             with SmtpTransport(settings):
                 pass
+    return ""
+
+
+def _ask_ses(account: EmailAccount) -> str:
+    """What a person should know of an SES account that works. Raises SendingPaused."""
+    ses = account_ses(account)
+    ses = dataclasses.replace(ses, timeout=min(ses.timeout, _PATIENCE))
+    state = SesWire(ses.service).get_account()
+    if not state.get("SendingEnabled", True):
+        raise SendingPaused("Sending is paused for this SES account.")
+    if not state.get("ProductionAccessEnabled", True):
+        return "The SES account is in the sandbox: it sends to verified addresses only."
+    return ""

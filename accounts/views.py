@@ -9,7 +9,7 @@ from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.caller import caller_from_session
 from accounts.pages import SESSION_TENANT, PageRequest, page
@@ -47,3 +47,10 @@ def choose_tenant(request: PageRequest) -> HttpResponse:
     if chosen is not None:
         request.session[SESSION_TENANT] = chosen.tenant.slug
     return redirect(settings.LOGIN_REDIRECT_URL)
+
+
+@require_safe
+@page(scope="admin")
+def show_settings(_request: PageRequest) -> HttpResponse:
+    """Where the settings begin."""
+    return redirect("members")

@@ -25,7 +25,10 @@ from mailhub.errors import Conflict
 
 
 class CredentialSerializer(CamelCaseMixin, StrictMixin, serializers.ModelSerializer[Credential]):
-    """One of `password`, `oauth2` and `aws` goes in; none comes out."""
+    """One of `password`, `oauth2` and `aws` goes in; none comes out.
+
+    `provider` names the OAuth2 provider at which a person gave the permission; else it is empty.
+    """
 
     password = secret_text(required=False)
     oauth2 = OAuth2SecretSerializer(required=False, write_only=True)
@@ -43,12 +46,14 @@ class CredentialSerializer(CamelCaseMixin, StrictMixin, serializers.ModelSeriali
             "name",
             "kind",
             "username",
+            "provider",
             "password",
             "oauth2",
             "aws",
             "created_at",
             "updated_at",
         )
+        read_only_fields = ("provider",)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         taken = take_secret(attrs)
@@ -89,6 +94,6 @@ class CredentialViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, TenantV
 
     def perform_destroy(self, instance: Credential) -> None:
         with transaction.atomic():
-            if instance.email_accounts.exists():
+            if instance.is_used:
                 raise Conflict("An email account uses this credential.", code="credential_in_use")
             instance.delete()

@@ -21,7 +21,13 @@ from accounts.autoconfig import propose_servers
 from accounts.connections import smtp_encryption
 from accounts.hosts import refuse_private_host
 from accounts.idempotency import idempotent
-from accounts.models import AccountEncryption, Credential, CredentialKind, EmailAccount
+from accounts.models import (
+    AccountEncryption,
+    AccountProtocol,
+    Credential,
+    CredentialKind,
+    EmailAccount,
+)
 from accounts.validators import clean_hostname
 from accounts.verification import verify_account
 from mailhub.api.naming import CamelCaseMixin, MillisecondsField
@@ -30,7 +36,7 @@ from mailhub.errors import NotAllowed
 from mailhub.mail.server import DEFAULT_PORTS, Encryption, Protocol
 
 _LOGS_IN = (CredentialKind.PASSWORD, CredentialKind.OAUTH2)
-FOR_THE_OWNER = ("username", "smtpUsername", "credentialId")
+FOR_THE_OWNER = ("username", "smtpUsername", "credentialId", "awsCredentialId")
 
 
 class EmailAccountSerializer(
@@ -39,9 +45,18 @@ class EmailAccountSerializer(
     """A secret goes in by `credentialId`, or as `password` or `oauth2`; it never comes out.
 
     Whoever does not own the account is not shown with which login it works.
+
+    With a `sesRegion` it sends by Amazon SES there, with the keys of `awsCredentialId` (a
+    credential of kind aws), in place of an SMTP server. With a `bounceAddress` that this mailbox
+    receives, `bounce@example.org`, a campaign's messages are sent from `bounce+TOKEN@example.org`.
+
+    `deleteFromServerAfterDays` is for POP3 accounts: null keeps all messages on the server;
+    a number deletes there what is kept here, so many days after it was first seen, and lets
+    `DELETE messages/{id}` delete there too.
     """
 
     credential_id = serializers.UUIDField(required=False)
+    aws_credential_id = serializers.UUIDField(required=False, allow_null=True)
     password = secret_text(required=False)
     oauth2 = OAuth2SecretSerializer(required=False, write_only=True)
     port = serializers.IntegerField(min_value=1, max_value=65_535, required=False)
@@ -73,8 +88,13 @@ class EmailAccountSerializer(
             "smtp_port",
             "smtp_encryption",
             "smtp_username",
+            "ses_region",
+            "ses_configuration_set",
+            "aws_credential_id",
+            "bounce_address",
             "is_sync_enabled",
             "sync_interval",
+            "delete_from_server_after_days",
             "last_sync_at",
             "is_syncing",
             "is_enabled",
@@ -107,6 +127,12 @@ class EmailAccountSerializer(
             raise serializers.ValidationError("You have no such credential.")
         return value
 
+    def validate_awsCredentialId(self, value: Any) -> Any:  # noqa: N802
+        mine = Credential.objects.for_caller(self.context["caller"])
+        if value and not mine.filter(pk=value, kind=CredentialKind.AWS).exists():
+            raise serializers.ValidationError("You have no such credential of kind aws.")
+        return value
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         secret = take_secret(attrs)
         if secret and attrs.get("credential_id"):
@@ -114,6 +140,8 @@ class EmailAccountSerializer(
         if secret is None and "credential_id" not in attrs and self.instance is None:
             raise serializers.ValidationError("Give a credentialId, a password or oauth2.")
         whole = self._complete(attrs)
+        _settle_deletion(attrs, whole)
+        _check_ses(whole)
         refuse_private_host(whole.hostname, whole.port)
         if whole.smtp_hostname:
             refuse_private_host(whole.smtp_hostname, whole.smtp_port or 587)
@@ -158,7 +186,7 @@ class EmailAccountSerializer(
         secret = validated_data.pop("secret")
         account = EmailAccount(tenant=caller.tenant, user=caller.user, **validated_data)
         if secret is not None:
-            account.credential = _credential_for(account, *secret)
+            account.credential = account.new_credential(*secret)
         return account
 
     def update(self, instance: EmailAccount, validated_data: dict[str, Any]) -> EmailAccount:
@@ -168,13 +196,32 @@ class EmailAccountSerializer(
             for name, value in validated_data.items():
                 setattr(instance, name, value)
             if validated_data.get("is_enabled"):
-                instance.disabled_reason = ""
+                instance.enable()
             if secret is not None:
-                _replace_secret(instance, *secret)
+                instance.replace_secret(*secret)
             instance.save()
             if instance.credential_id != previous.pk:
                 previous.drop_if_unused()
         return instance
+
+
+def _settle_deletion(attrs: dict[str, Any], whole: EmailAccount) -> None:
+    """Only over POP3 are messages deleted behind a mail program's back."""
+    if whole.protocol == AccountProtocol.POP3 or whole.delete_from_server_after_days is None:
+        return
+    if attrs.get("delete_from_server_after_days") is not None:
+        raise serializers.ValidationError(
+            {"deleteFromServerAfterDays": ["Only messages of a POP3 account are deleted so."]}
+        )
+    attrs["delete_from_server_after_days"] = None
+
+
+def _check_ses(whole: EmailAccount) -> None:
+    """An account sends by an SMTP server or by SES, never by somebody else's keys."""
+    if whole.ses_region and whole.smtp_hostname:
+        raise serializers.ValidationError({"sesRegion": ["Give smtpHostname or sesRegion."]})
+    if whole.ses_region and whole.aws_credential_id is None:
+        raise serializers.ValidationError({"awsCredentialId": ["SES needs AWS keys."]})
 
 
 def _usual_ports(account: EmailAccount) -> tuple[int, int | None]:
@@ -186,31 +233,6 @@ def _usual_ports(account: EmailAccount) -> tuple[int, int | None]:
     if not account.smtp_encryption:
         return usual, None
     return usual, DEFAULT_PORTS[Protocol.SMTP, Encryption(account.smtp_encryption)]
-
-
-def _credential_for(account: EmailAccount, kind: CredentialKind, secret: Any) -> Credential:
-    credential = Credential(
-        tenant=account.tenant,
-        user=account.user,
-        kind=kind,
-        username=account.username,
-        goes_with_account=True,
-    )
-    credential.keep_secret(secret)
-    return credential
-
-
-def _replace_secret(account: EmailAccount, kind: CredentialKind, secret: Any) -> None:
-    """Reseal the account's own credential; one that was chosen by id is left as it is."""
-    credential = account.credential
-    others = credential.email_accounts.exclude(pk=account.pk)
-    if not credential.goes_with_account or others.exists():
-        credential = _credential_for(account, kind, secret)
-    credential.kind = kind
-    credential.username = account.username
-    credential.keep_secret(secret)
-    credential.save()
-    account.credential = credential
 
 
 class VerifySerializer(EmailAccountSerializer):

@@ -14,10 +14,10 @@ from rest_framework.response import Response
 from accounts.api.viewsets import TenantViewSet
 from accounts.caller import ALL_SCOPES
 from accounts.idempotency import idempotent
-from accounts.issuing import issue_key
-from accounts.models import ApiKey, Membership, Role
+from accounts.issuing import issue_key, revoke_key
+from accounts.models import ApiKey, Membership
 from mailhub.api.strict import StrictMixin
-from mailhub.errors import InvalidInput, NotAllowed
+from mailhub.errors import InvalidInput
 
 
 class KeySerializer(StrictMixin, serializers.ModelSerializer[ApiKey]):
@@ -72,14 +72,7 @@ class KeyViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, TenantViewSet[
         holder = Membership.objects.filter(
             tenant_id=OuterRef("tenant_id"), user_id=OuterRef("user_id")
         )
-        return (
-            super()
-            .get_queryset()
-            .annotate(
-                user_name=Subquery(holder.values("name")[:1]),
-                user_role=Subquery(holder.values("role")[:1]),
-            )
-        )
+        return super().get_queryset().annotate(user_name=Subquery(holder.values("name")[:1]))
 
     @extend_schema(request=KeySerializer, responses={201: NewKeySerializer})
     @idempotent(secret_fields=["key"])
@@ -98,7 +91,4 @@ class KeyViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, TenantViewSet[
         return Response(NewKeySerializer(key).data, status=201)
 
     def perform_destroy(self, instance: ApiKey) -> None:
-        role = getattr(instance, "user_role", None)
-        if role and not self.caller.role.includes(Role(role)):
-            raise NotAllowed("This key's user has a higher role than you.", code="role_too_low")
-        instance.delete()
+        revoke_key(self.caller, instance)

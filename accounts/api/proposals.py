@@ -27,6 +27,10 @@ class ProposalSerializer(CamelCaseMixin, serializers.Serializer[Any]):
     logins = serializers.ListField(
         child=serializers.CharField(), help_text="password, app_password, oauth2."
     )
+    oauth2_provider = serializers.CharField(
+        allow_null=True,
+        help_text="By which `POST oauth2/{provider}/start` such an account connects here.",
+    )
     incoming = ProposedServerSerializer(many=True)
     outgoing = ProposedServerSerializer(many=True)
 

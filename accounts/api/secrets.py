@@ -12,7 +12,7 @@ from accounts.models import CredentialKind
 from accounts.validators import single_line
 from mailhub.api.naming import CamelCaseMixin, MillisecondsField
 from mailhub.api.strict import StrictMixin
-from mailhub.mail.token_endpoint import port_of
+from mailhub.mail.guarded_http import port_of
 
 
 def secret_text(**options: Any) -> serializers.CharField:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
@@ -13,8 +12,8 @@ from rest_framework.response import Response
 
 from accounts.api.viewsets import TenantViewSet
 from accounts.idempotency import idempotent
-from accounts.members import add_member, change_role, remove_member
-from accounts.models import Membership, Role, User
+from accounts.members import add_member, change_role, refuse_weak_password, remove_member
+from accounts.models import Membership, Role
 from mailhub.api.strict import StrictMixin
 
 
@@ -60,9 +59,8 @@ class UserSerializer(StrictMixin, serializers.ModelSerializer[Membership]):
             raise serializers.ValidationError(
                 {"password": ["Only its user may change a password."]}
             )
-        person = User(username=attrs["name"], email=attrs.get("user", {}).get("email", ""))
         try:
-            validate_password(password, person)
+            refuse_weak_password(attrs["name"], attrs.get("user", {}).get("email", ""), password)
         except ValidationError as error:
             raise serializers.ValidationError({"password": error.messages}) from error
         return attrs

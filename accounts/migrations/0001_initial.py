@@ -10,6 +10,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import accounts.models.event
 import accounts.validators
 import mailhub.encryption
 
@@ -22,6 +23,32 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name="SesQuota",
+            fields=[
+                ("key", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("region", models.CharField(max_length=30)),
+                ("access_key_id", models.CharField(blank=True, max_length=128)),
+                ("rate", models.FloatField(default=0.0)),
+                ("daily", models.FloatField(default=0.0)),
+                ("sent", models.FloatField(default=0.0)),
+                ("taken", models.PositiveIntegerField(default=0)),
+                ("is_known", models.BooleanField(default=False)),
+                ("is_in_sandbox", models.BooleanField(default=False)),
+                ("is_enabled", models.BooleanField(default=True)),
+                ("note", models.TextField(blank=True)),
+                ("read_at", models.DateTimeField(null=True)),
+                ("read_due_at", models.DateTimeField(null=True)),
+                ("free_at", models.DateTimeField(null=True)),
+                ("slowed_to", models.FloatField(default=1.0)),
+                ("slowed_at", models.DateTimeField(null=True)),
+                ("paused_until", models.DateTimeField(null=True)),
+                ("frees_at", models.DateTimeField(null=True)),
+                ("ledger", models.JSONField(default=dict)),
+                ("version", models.PositiveBigIntegerField(default=0)),
+            ],
+            options={"verbose_name": "SES quota", "db_table": "ses_quotas"},
+        ),
         migrations.CreateModel(
             name="Tenant",
             fields=[
@@ -166,6 +193,7 @@ class Migration(migrations.Migration):
                         blank=True, max_length=320, validators=[accounts.validators.single_line]
                     ),
                 ),
+                ("provider", models.CharField(blank=True, editable=False, max_length=50)),
                 ("secret", mailhub.encryption.SealedField()),
                 ("goes_with_account", models.BooleanField(default=False, editable=False)),
                 ("refreshing_until", models.DateTimeField(editable=False, null=True)),
@@ -270,6 +298,21 @@ class Migration(migrations.Migration):
                         blank=True, max_length=320, validators=[accounts.validators.single_line]
                     ),
                 ),
+                (
+                    "ses_region",
+                    models.CharField(
+                        blank=True, max_length=30, validators=[accounts.validators.valid_region]
+                    ),
+                ),
+                (
+                    "ses_configuration_set",
+                    models.CharField(
+                        blank=True,
+                        max_length=64,
+                        validators=[accounts.validators.valid_configuration_set],
+                    ),
+                ),
+                ("bounce_address", models.EmailField(blank=True, max_length=254)),
                 ("is_sync_enabled", models.BooleanField(default=True)),
                 (
                     "sync_interval",
@@ -281,12 +324,30 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
+                (
+                    "delete_from_server_after_days",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[django.core.validators.MaxValueValidator(3650)],
+                    ),
+                ),
                 ("last_sync_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("is_syncing", models.BooleanField(default=False, editable=False)),
                 ("is_enabled", models.BooleanField(default=True)),
                 ("disabled_reason", models.TextField(blank=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "aws_credential",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.RESTRICT,
+                        related_name="ses_accounts",
+                        to="accounts.credential",
+                    ),
+                ),
                 (
                     "credential",
                     models.ForeignKey(
@@ -493,6 +554,181 @@ class Migration(migrations.Migration):
                         fields=("tenant", "user", "key"), name="one_request_an_idempotency_key"
                     )
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Event",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=accounts.models.event.time_ordered_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("type", models.CharField(max_length=60)),
+                ("data", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(db_index=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "events",
+            },
+        ),
+        migrations.CreateModel(
+            name="EventWebhook",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("url", models.CharField(max_length=2000)),
+                (
+                    "description",
+                    models.CharField(
+                        blank=True, max_length=200, validators=[accounts.validators.single_line]
+                    ),
+                ),
+                ("events", models.JSONField(default=list)),
+                ("is_enabled", models.BooleanField(default=True)),
+                ("disabled_reason", models.TextField(blank=True)),
+                ("secret", mailhub.encryption.SealedField()),
+                ("previous_secret", mailhub.encryption.SealedField()),
+                ("previous_secret_until", models.DateTimeField(editable=False, null=True)),
+                ("failures", models.PositiveIntegerField(default=0, editable=False)),
+                ("failing_since", models.DateTimeField(editable=False, null=True)),
+                ("held_until", models.DateTimeField(editable=False, null=True)),
+                ("last_success_at", models.DateTimeField(editable=False, null=True)),
+                ("worker", models.CharField(blank=True, editable=False, max_length=100)),
+                ("leased_until", models.DateTimeField(editable=False, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "event_webhooks",
+            },
+        ),
+        migrations.CreateModel(
+            name="EventDelivery",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("delivered", "Delivered"),
+                            ("failed", "Failed"),
+                        ],
+                        default="pending",
+                        max_length=9,
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("status", models.PositiveSmallIntegerField(default=0)),
+                ("reply", models.TextField(blank=True)),
+                ("last_attempt_at", models.DateTimeField(null=True)),
+                ("next_attempt_at", models.DateTimeField(null=True)),
+                (
+                    "event",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="accounts.event",
+                    ),
+                ),
+                (
+                    "webhook",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="accounts.eventwebhook",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "event deliveries",
+                "db_table": "event_deliveries",
+                "indexes": [
+                    models.Index(fields=["webhook", "id"], name="event_delivery_newest"),
+                    models.Index(
+                        condition=models.Q(("next_attempt_at__isnull", False)),
+                        fields=["webhook", "next_attempt_at", "id"],
+                        name="event_delivery_due",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ConsentRequest",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("provider", models.CharField(max_length=50)),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("session", models.CharField(blank=True, max_length=64)),
+                ("return_url", models.TextField(blank=True)),
+                ("is_granted", models.BooleanField(default=False)),
+                ("secret", mailhub.encryption.SealedField()),
+                ("expires_at", models.DateTimeField(db_index=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.emailaccount",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "consent_requests",
             },
         ),
         migrations.AddIndex(

@@ -20,7 +20,8 @@ class CredentialKind(models.TextChoices):
     """What a credential holds, and so the shape of its secret.
 
     password: {"password"} · oauth2: {"access_token", "refresh_token", "client_id",
-    "client_secret", "token_url", "expires_at"} (expires_at in seconds since the epoch) ·
+    "client_secret", "token_url", "expires_at"} (expires_at in seconds since the epoch; what is
+    of the client stands in the settings where the credential names a provider) ·
     aws: {"access_key_id", "secret_access_key"}
     """
 
@@ -40,6 +41,7 @@ class Credential(TenantOwned):
     renews its access token, and the others wait, until then at most.
 
     `goes_with_account`: made from a password given with an account, and deleted with it.
+    `provider`: the OAuth2 provider of the settings where a person gave its permission.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -47,6 +49,7 @@ class Credential(TenantOwned):
     name = models.CharField(max_length=100, blank=True, validators=[single_line])
     kind = models.CharField(max_length=10, choices=CredentialKind.choices)
     username = models.CharField(max_length=320, blank=True, validators=[single_line])
+    provider = models.CharField(max_length=50, blank=True, editable=False)
     secret = SealedField()
     goes_with_account = models.BooleanField(default=False, editable=False)
     refreshing_until = models.DateTimeField(null=True, editable=False)
@@ -72,8 +75,13 @@ class Credential(TenantOwned):
 
     def drop_if_unused(self) -> None:
         """Delete a credential that came with an account and that no account uses any more."""
-        if self.goes_with_account and not self.email_accounts.exists():
+        if self.goes_with_account and not self.is_used:
             self.delete()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether an account reads or sends with it."""
+        return self.email_accounts.exists() or self.ses_accounts.exists()
 
     @property
     def binding(self) -> str:

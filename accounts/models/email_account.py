@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
-from accounts.models.credential import Credential
+from accounts.models.credential import Credential, CredentialKind
 from accounts.models.user import User
 from accounts.scope import TenantOwned, TenantQuerySet
-from accounts.validators import single_line, valid_hostname
+from accounts.validators import (
+    single_line,
+    valid_configuration_set,
+    valid_hostname,
+    valid_region,
+)
 from mailhub.errors import NotAllowed, NotFound
 
 if TYPE_CHECKING:
@@ -102,8 +107,13 @@ class EmailAccountQuerySet(TenantQuerySet["EmailAccount"]):
 class EmailAccount(TenantOwned):
     """`sync_interval` is in seconds. `disabled_reason` says why a disabled one is so.
 
-    `smtp_username` empty means the same login as for reading. `is_syncing` and
-    `last_sync_at` are written by whoever syncs.
+    `delete_from_server_after_days` is for POP3: so long after it was first seen a message that
+    is kept here is deleted there; null is never.
+
+    `smtp_username` empty means the same login as for reading. With a `ses_region` it sends by
+    Amazon SES there, with the keys of `aws_credential`. With a `bounce_address`, `bounce@domain`,
+    a campaign's envelopes are from `bounce+TOKEN@domain`: this mailbox receives what comes back.
+    `is_syncing` and `last_sync_at` are written by whoever syncs.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -126,9 +136,20 @@ class EmailAccount(TenantOwned):
     smtp_port = models.PositiveIntegerField(null=True, blank=True, validators=_PORT)
     smtp_encryption = models.CharField(max_length=8, choices=AccountEncryption.choices, blank=True)
     smtp_username = models.CharField(max_length=320, blank=True, validators=[single_line])
+    ses_region = models.CharField(max_length=30, blank=True, validators=[valid_region])
+    ses_configuration_set = models.CharField(
+        max_length=64, blank=True, validators=[valid_configuration_set]
+    )
+    aws_credential = models.ForeignKey(
+        Credential, on_delete=models.RESTRICT, null=True, blank=True, related_name="ses_accounts"
+    )
+    bounce_address = models.EmailField(max_length=254, blank=True)
     is_sync_enabled = models.BooleanField(default=True)
     sync_interval = models.PositiveIntegerField(
         default=300, validators=[MinValueValidator(30), MaxValueValidator(7 * 86_400)]
+    )
+    delete_from_server_after_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MaxValueValidator(3650)]
     )
     last_sync_at = models.DateTimeField(null=True, blank=True, editable=False)
     is_syncing = models.BooleanField(default=False, editable=False)
@@ -147,13 +168,49 @@ class EmailAccount(TenantOwned):
         return self.email_address
 
     def clean(self) -> None:
-        """ValidationError where the credential is another user's."""
-        credential = Credential.objects.filter(pk=self.credential_id).first()
-        if credential is not None and (credential.tenant_id, credential.user_id) != (
-            self.tenant_id,
-            self.user_id,
-        ):
-            raise ValidationError({"credential": "This credential belongs to another user."})
+        """ValidationError where a credential is another user's, or SES has no keys."""
+        if self.ses_region and self.aws_credential_id is None:
+            raise ValidationError({"aws_credential": "To send by SES it needs AWS keys."})
+        for name in ("credential", "aws_credential"):
+            credential = Credential.objects.filter(pk=getattr(self, f"{name}_id")).first()
+            if credential is not None and (credential.tenant_id, credential.user_id) != (
+                self.tenant_id,
+                self.user_id,
+            ):
+                raise ValidationError({name: "This credential belongs to another user."})
+
+    def new_credential(
+        self, kind: CredentialKind, secret: dict[str, Any], *, provider: str = ""
+    ) -> Credential:
+        """One that comes with this account; neither of them is saved."""
+        credential = Credential(
+            tenant=self.tenant,
+            user=self.user,
+            kind=kind,
+            username=self.username,
+            provider=provider,
+            goes_with_account=True,
+        )
+        credential.keep_secret(secret)
+        return credential
+
+    def replace_secret(
+        self, kind: CredentialKind, secret: dict[str, Any], *, provider: str = ""
+    ) -> None:
+        """Reseal the account's own credential; one that was chosen by id is left as it is, and
+        another takes its place. The credential is saved, the account by the caller."""
+        fresh = self.new_credential(kind, secret, provider=provider)
+        own = self.credential
+        if own.goes_with_account and not own.email_accounts.exclude(pk=self.pk).exists():
+            own.kind, own.username, own.provider = kind, self.username, provider
+            own.keep_secret(secret)
+            fresh = own
+        fresh.save()
+        self.credential = fresh
+
+    def enable(self) -> None:
+        """Switch it on, whatever it was switched off for; the caller saves."""
+        self.is_enabled, self.disabled_reason = True, ""
 
     def disconnect(self) -> None:
         """Delete the account, all mail beneath it, and the secret that was given with it."""

@@ -10,12 +10,22 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import ApiKey, Credential, Delegation, EmailAccount, IdempotentRequest, User
+from accounts.event_webhooks import add_webhook
+from accounts.events.publishing import publish_test
+from accounts.models import (
+    ApiKey,
+    Credential,
+    Delegation,
+    EmailAccount,
+    IdempotentRequest,
+    SesQuota,
+    User,
+)
 from mailhub.encryption import SealedField
 from tests.people import People
 
 MODELS = ("tenant", "user", "membership", "apikey", "credential", "emailaccount", "delegation",
-          "idempotentrequest")  # fmt: skip
+          "idempotentrequest", "eventwebhook", "event", "eventdelivery", "sesquota")  # fmt: skip
 PASSWORD = "tr0ub4dor&3"
 
 
@@ -34,6 +44,10 @@ def furnish(people: People) -> list[str]:
         "/api/credentials", {"password": "another one"}, HTTP_IDEMPOTENCY_KEY="first"
     )
     IdempotentRequest.objects.update(answer={"hidden": "in the answer"})
+    SesQuota.objects.create(key="1", region="eu-west-1", rate=14, daily=50_000)
+    url = "https://127.0.0.1:1/its-own-secret"
+    webhook, secret = add_webhook(people.admin.caller, url=url, events=["*"])
+    publish_test(webhook)
     return [
         PASSWORD,
         "another one",
@@ -41,6 +55,9 @@ def furnish(people: People) -> list[str]:
         people.member.key,
         people.member.api_key.digest,
         account.credential.secret.token,
+        secret,
+        webhook.secret.token,
+        "its-own-secret",
     ]
 
 

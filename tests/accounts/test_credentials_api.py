@@ -49,7 +49,9 @@ def test_secret_goes_in_and_never_comes_out(
     response = people.member.api.post("/api/credentials", {"name": "work", **given})
     assert response.status_code == 201, response.content
     answer = response.json()
-    assert sorted(answer) == ["createdAt", "id", "kind", "name", "updatedAt", "username"]
+    names = ["createdAt", "id", "kind", "name", "provider", "updatedAt", "username"]
+    assert sorted(answer) == names
+    assert answer["provider"] == ""
     assert answer["kind"] == kind
     assert people.member.api.get("/api/credentials").json()["credentials"] == [answer]
     assert Credential.objects.get().reveal_secret() == stored

@@ -18,7 +18,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from accounts.models import Credential
-from accounts.oauth2 import fresh_access_token
+from accounts.oauth2.refreshing import fresh_access_token
 from mailhub.mail import errors
 from mailhub.mail.host_guard import HostGuard
 from mailhub.mail.token_endpoint import TokenEndpoint
@@ -169,11 +169,17 @@ def test_unsaved_credential_is_not_stored(people: People, provider: Provider) ->
 @pytest.mark.parametrize(
     ("instead", "error"),
     [
-        ((400, b'{"error": "invalid_grant"}'), errors.LoginFailed),
+        ((400, b'{"error": "invalid_grant"}'), errors.ConsentRevoked),
+        ((400, b'{"error": "interaction_required"}'), errors.ConsentRevoked),
+        ((401, b'{"error": "invalid_client"}'), errors.ClientRefused),
+        ((400, b'{"error": "invalid_scope"}'), errors.LoginFailed),
+        ((400, b'{"error": {"code": 400}}'), errors.LoginFailed),
         ((401, b"{}"), errors.LoginFailed),
+        ((400, b'{"error": "temporarily_unavailable"}'), errors.LoginDeferred),
         ((429, b"{}"), errors.LoginDeferred),
         ((302, b"{}"), errors.ProtocolViolation),
-        ((500, b"{}"), errors.ProtocolViolation),
+        ((500, b"{}"), errors.LoginDeferred),
+        ((503, b"<html>"), errors.LoginDeferred),
         ((200, b"{}"), errors.ProtocolViolation),
         ((200, b'{"access_token": 7}'), errors.ProtocolViolation),
         ((200, b"[]"), errors.ProtocolViolation),
@@ -189,6 +195,7 @@ def test_answers_that_bring_no_token(
     credential = credential_of(people, provider)
     with pytest.raises(error) as caught:
         fresh_access_token(credential)
+    assert type(caught.value) is error
     assert "refresh-0" not in str(caught.value)
     assert len(provider.requests) == 1
     assert Credential.objects.get().reveal_secret()["refresh_token"] == "refresh-0"
