@@ -13,14 +13,14 @@ class MailboxesConfig(AppConfig):
     name = "mailboxes"
 
     def ready(self) -> None:
-        """When an account is deleted, its raw messages go too; SQLite is taught to search."""
+        """When an account is deleted, its raw messages go too; databases are taught to search."""
         from django.db.backends.signals import connection_created  # noqa: PLC0415 - apps load first
         from django.db.models.signals import post_delete  # noqa: PLC0415 - apps load first
 
         from accounts.models import EmailAccount  # noqa: PLC0415 - apps load first
-        from mailboxes.search.index import register_functions  # noqa: PLC0415 - apps load first
+        from mailboxes.search.index import prepare_connection  # noqa: PLC0415 - apps load first
 
-        connection_created.connect(register_functions, dispatch_uid="mailboxes.search")
+        connection_created.connect(prepare_connection, dispatch_uid="mailboxes.search")
         post_delete.connect(
             _remove_raw_messages, sender=EmailAccount, dispatch_uid="mailboxes.raw_messages"
         )

@@ -15,21 +15,25 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from accounts.models import EmailAccount
+from accounts.models import AccountProtocol, EmailAccount
 from mailboxes.connections import store_of
+from mailboxes.gmail import change_gmail_messages, has_labels
 from mailboxes.models import Folder, FolderEntry, FolderRole
 from mailboxes.placements import drop, refile, set_flags
+from mailboxes.pop3 import change_pop3_messages
 from mailboxes.sync.folder_store import FolderStore
 from mailhub.errors import Busy, Conflict, MailhubError, NotFound
 from mailhub.mail.errors import CommandRefused, FolderMissing, MailError, MessageMissing
-from mailhub.mail.stores.base import RemoteFolder, Role, Store
+from mailhub.mail.stores.base import Role, Store
 from mailhub.mail.stores.imap_arguments import compress_set
+from mailhub.mail.stores.special_folders import folder_or_new
 
 Problem = MailhubError | MailError
 OpenStore = Callable[[EmailAccount], Store]
 
-_SEEN, _FLAGGED = "\\Seen", "\\Flagged"
-_TRASH = "Trash"
+_SEEN, _FLAGGED, _ANSWERED = "\\Seen", "\\Flagged", "\\Answered"
+# What mail programs call it (RFC 9051 section 2.3.2); no server need keep it.
+_FORWARDED = "$Forwarded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,8 @@ class Wish:
 
     is_read: bool | None = None
     is_flagged: bool | None = None
+    is_answered: bool | None = None
+    is_forwarded: bool | None = None
     folder: Folder | None = None
     delete: bool = False
     permanent: bool = False
@@ -59,7 +65,12 @@ class Wish:
 
     @property
     def _flags(self) -> list[tuple[str, bool | None]]:
-        return [(_SEEN, self.is_read), (_FLAGGED, self.is_flagged)]
+        return [
+            (_SEEN, self.is_read),
+            (_FLAGGED, self.is_flagged),
+            (_ANSWERED, self.is_answered),
+            (_FORWARDED, self.is_forwarded),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,10 @@ def change_messages(
     placement leaves; NotFound where it lies in none; Busy while its folder is read anew;
     MessageMissing where the server has it no more. Raises what `open_store` does.
     """
+    if account.protocol == AccountProtocol.POP3:
+        return change_pop3_messages(account, message_ids, wish)
+    if has_labels(account):
+        return change_gmail_messages(account, message_ids, wish, open_store)
     return _Errand(account, wish).run(message_ids, open_store)
 
 
@@ -197,10 +212,9 @@ class _Errand:
         if not uids:
             return
         if step.act == "flag":
-            store.store_flags(uids, add=self._wish.added, remove=self._wish.removed)
-            set_flags(
-                step.folder, uids, is_read=self._wish.is_read, is_flagged=self._wish.is_flagged
-            )
+            added = [flag for flag in self._wish.added if status.keeps(flag)]
+            store.store_flags(uids, add=added, remove=self._wish.removed)
+            set_flags(step.folder, uids, add=added, remove=self._wish.removed)
             self._flagged |= {entry.message_id for entry in entries}
         elif target is None:
             store.expunge(uids)
@@ -219,7 +233,7 @@ class _Errand:
         for row in self._folders.values():
             if row.role == FolderRole.TRASH and row.is_selectable:
                 return row
-        path = trash_path(store)
+        path = folder_or_new(store, Role.TRASH)
         FolderStore(self._account.pk).keep(store.folders())
         row = Folder.objects.get(account=self._account, path=path)
         self._folders[row.pk] = row
@@ -229,29 +243,6 @@ class _Errand:
         for step in steps:
             for entry in step.entries:
                 self._problems.setdefault(entry.message_id, error)
-
-
-def trash_path(store: Store) -> str:
-    """The account's Trash, which is made where it is missing. Raises MailError."""
-    folders = store.folders()
-    found = _trash_of(folders)
-    if found is not None:
-        return found.path
-    try:
-        store.create_folder(_TRASH)
-    except CommandRefused:
-        # Some servers keep all folders of a person beneath INBOX.
-        inbox = next((folder for folder in folders if folder.path == "INBOX"), None)
-        if inbox is None or not inbox.delimiter:
-            raise
-        path = f"INBOX{inbox.delimiter}{_TRASH}"
-        store.create_folder(path)
-        return path
-    return _TRASH
-
-
-def _trash_of(folders: Iterable[RemoteFolder]) -> RemoteFolder | None:
-    return next((row for row in folders if row.role is Role.TRASH and row.selectable), None)
 
 
 def _gone() -> MessageMissing:

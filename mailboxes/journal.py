@@ -17,6 +17,7 @@ from django.db.models import F, Max
 from django.utils import timezone
 
 from mailboxes.models import Journal, MessageChange
+from mailboxes.rows import insert_rows
 
 # So long a client may stay away and still be told what was removed meanwhile.
 REMOVALS_KEPT = timedelta(days=30)
@@ -30,8 +31,20 @@ class Note:
         self.sequence = sequence
         self._account_id = account_id
 
+    def created(self, message_ids: Iterable[int]) -> None:
+        """These are new: nothing was ever noted of them."""
+        now = timezone.now()
+        insert_rows(
+            MessageChange,
+            ("message_id", "account_id", "sequence", "appeared", "is_removed", "noted_at"),
+            [
+                (message_id, self._account_id, self.sequence, self.sequence, False, now)
+                for message_id in message_ids
+            ],
+        )
+
     def added(self, message_ids: Iterable[int]) -> None:
-        """These came into sight."""
+        """These came into sight again."""
         self._write(message_ids, ["appeared", "is_removed"])
 
     def changed(self, message_ids: Iterable[int]) -> None:
@@ -57,6 +70,8 @@ class Note:
             )
             for message_id in sorted(set(message_ids))
         ]
+        if not rows:
+            return
         MessageChange.objects.bulk_create(
             rows,
             update_conflicts=True,

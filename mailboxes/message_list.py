@@ -1,81 +1,32 @@
 """Messages of accounts or of a folder, newest first, a page at a time.
 
 The list walks along placements, whose indexes hold arrival and message in one: a page of
-a million messages costs what a page of a hundred does, unless a filter on words leaves
-out most of them. A search for words walks along the full-text index instead, which is in
-the same order. A message that lies in several folders is listed once. Each account is
-walked by itself, and the walks are merged, as no index has several accounts in order.
+a million messages costs what a page of a hundred does. Words are looked for along the
+full-text index instead, which is in the same order. A message that lies in several folders
+is listed once. Each account is walked by itself, and the walks are merged, as no index has
+several accounts in order.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Left
 
+from mailboxes.found_list import found_by_words
+from mailboxes.message_filter import MessageFilter, Position, content_of, flags_of, lying_in
 from mailboxes.models import Folder, FolderEntry, Message
 from mailboxes.search.excerpts import LONGEST_READ, Highlights
-from mailboxes.search.index import place_after, place_of
-from mailboxes.search.matching import newest_places
 from mailboxes.search.query import FolderName, SearchQuery
-
-# Arrival and id of a message: its place in the list.
-Position = tuple[datetime, int]
-# How many of the newest messages PostgreSQL looks at before it asks its index of words.
-_WALKED = 5000
 
 # What a person calls a folder → its role.
 _ROLES = {"spam": "junk", "bin": "trash"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageFilter:
-    """What a message must be like; None and "" mean anything.
-
-    `sender`, `recipient` and `subject` are parts of names, addresses or the subject, in any
-    case. `since` is included, `before` is not. A message is unread where it is unread in
-    any of its folders, and flagged where it is in any. `query` is asked for besides all else.
-    """
-
-    folder_id: int | None = None
-    thread_id: int | None = None
-    sender: str = ""
-    recipient: str = ""
-    subject: str = ""
-    since: datetime | None = None
-    before: datetime | None = None
-    unread: bool | None = None
-    flagged: bool | None = None
-    has_attachment: bool | None = None
-    query: SearchQuery = field(default_factory=SearchQuery)
-
-    def merged(self) -> MessageFilter | None:
-        """With what the query says of the same things; None where both cannot be."""
-        query = self.query
-        states = [
-            (self.unread, query.unread),
-            (self.flagged, query.flagged),
-            (self.has_attachment, query.has_attachment),
-        ]
-        if query.is_impossible or any({True, False} == set(state) for state in states):
-            return None
-        unread, flagged, has_attachment = (a if b is None else b for a, b in states)
-        return replace(
-            self,
-            since=max(filter(None, (self.since, query.since)), default=None),
-            before=min(filter(None, (self.before, query.before)), default=None),
-            unread=unread,
-            flagged=flagged,
-            has_attachment=has_attachment,
-        )
 
 
 def list_messages(
@@ -85,22 +36,28 @@ def list_messages(
     merged = wanted.merged()
     if merged is None:
         return []
+    return load_messages(newest_ids(account_ids, merged, after=after, size=size), merged.query)
+
+
+def newest_ids(
+    account_ids: Sequence[UUID], merged: MessageFilter, *, after: Position | None, size: int
+) -> list[int]:
+    """The ids of `list_messages`, of a filter that is merged with its query."""
     walks = [_walk(account_id, merged, after, size) for account_id in account_ids]
-    ids = [message_id for _, message_id in islice(heapq.merge(*walks, reverse=True), size)]
-    found = with_placements(Message.objects.filter(pk__in=ids)).defer("text").in_bulk()
-    page = [found[pk] for pk in ids if pk in found]
-    if merged.query.words:
-        _show_words(page, merged.query)
-    return page
+    return [message_id for _, message_id in islice(heapq.merge(*walks, reverse=True), size)]
 
 
-def _show_words(page: Sequence[Message], query: SearchQuery) -> None:
-    texts = Message.objects.filter(pk__in=[message.pk for message in page])
-    beginnings = dict(texts.values_list("pk", Left("text", LONGEST_READ)))
+def load_messages(ids: Sequence[int], query: SearchQuery) -> list[Message]:
+    """In this order, with their placements and what of them the query found, without texts."""
+    rows = with_placements(Message.objects.filter(pk__in=ids)).defer("text")
+    if not query.words:
+        found = rows.in_bulk()
+        return [found[pk] for pk in ids if pk in found]
     highlights = Highlights(query)
-    for message in page:
-        text = beginnings.get(message.pk, "")
-        message.found = highlights.show(message.subject, message.snippet, text)
+    shown = rows.annotate(beginning=Left("text", LONGEST_READ)).in_bulk()
+    for message in shown.values():
+        message.found = highlights.show(message.subject, message.snippet, message.beginning)
+    return [shown[pk] for pk in ids if pk in shown]
 
 
 def with_placements(messages: QuerySet[Message]) -> QuerySet[Message]:
@@ -114,47 +71,15 @@ def matching(
     """Positions of the messages among these placements, newest first, each once."""
     if wanted.folder_id is not None:
         entries = entries.filter(folder_id=wanted.folder_id)
-    # Every placement of an account is walked, so that each may speak for itself.
-    flags = _flags(wanted, "message_id", speaks_for_itself=wanted.folder_id is None)
-    entries = entries.filter(_content(wanted, "message__"), *flags)
+    # Every placement whose flags count is walked, so that each may speak for itself.
+    flags = flags_of(wanted, "message_id", speaks_for_itself=wanted.folder_id == wanted.flags_in)
+    entries = entries.filter(content_of(wanted, "message__"), *flags)
     if after is not None:
         received_at, message_id = after
         older = Q(received_at__lt=received_at) | Q(message_id__lt=message_id)
         entries = entries.filter(older, received_at__lte=received_at)
     newest = entries.order_by("-received_at", "-message_id")
     return newest.values_list("received_at", "message_id").distinct()
-
-
-def found_by_words(
-    account_id: UUID, wanted: MessageFilter, placed: Sequence[Q], after: Position | None, size: int
-) -> list[tuple[int, int]]:
-    """Places in the full-text index (see `place_of`) and ids, newest first."""
-    ends = [] if after is None else [place_of(*after)]
-    if wanted.before is not None:
-        ends.append(place_after(wanted.before))
-    below = min(ends, default=None)
-    start = None if wanted.since is None else place_of(wanted.since, 0)
-    conditions = [_content(wanted, ""), *_flags(wanted, "pk"), *placed]
-    if wanted.folder_id is not None:
-        conditions.append(_lying_in([wanted.folder_id], "pk"))
-
-    def find(at_least: int | None, *, are_few: bool = False) -> list[tuple[int, int]]:
-        messages = Message.objects.visible().search(
-            account_id, wanted.query.words, at_least=at_least, below=below, are_few=are_few
-        )
-        # The index's column is none that the model has.
-        found = messages.filter(*conditions).values_list("place", "pk")  # type: ignore[misc]
-        return list(found[:size])
-
-    using = Message.objects.db
-    if connections[using].vendor == "sqlite":
-        return find(start)
-    # Frequent words are found among the newest messages; of others there are few to sort.
-    newest = newest_places(using, account_id, below, _WALKED)
-    if newest is None or (start is not None and start >= newest):
-        return find(start)
-    near = find(newest)
-    return near if len(near) == size else find(start, are_few=True)
 
 
 def _walk(
@@ -185,56 +110,24 @@ def placements(account_id: UUID, wanted: MessageFilter) -> QuerySet[FolderEntry]
 
 def _folders_named(account_id: UUID, named: FolderName) -> list[int]:
     """Folders of this role, path or last part of the path, in any case."""
-    name = named.name
-    called = Q(role=_ROLES.get(name, name)) | Q(path__iexact=name)
-    for delimiter in "/.\\":
-        called |= Q(path__iendswith=f"{delimiter}{name}", delimiter=delimiter)
-    return list(Folder.objects.filter(called, account_id=account_id).values_list("pk", flat=True))
+    # Not by the database: SQLite knows the cases of ASCII alone, and an account has few folders.
+    name = named.name.casefold()
+    role = _ROLES.get(name, name)
+    rows = Folder.objects.filter(account_id=account_id).values_list(
+        "pk", "role", "path", "delimiter"
+    )
+    return [
+        pk
+        for pk, its_role, path, delimiter in rows
+        if its_role == role or _is_called(path.casefold(), name, delimiter)
+    ]
+
+
+def _is_called(path: str, name: str, delimiter: str) -> bool:
+    return path == name or (bool(delimiter) and path.endswith(delimiter + name))
 
 
 def _folders(choices: Sequence[tuple[FolderName, list[int]]], message: str) -> list[Q]:
     """Lies in these, and not in those; `message` names the id of a row's message."""
-    lying = [(name.is_excluded, _lying_in(ids, message)) for name, ids in choices]
+    lying = [(name.is_excluded, lying_in(ids, message)) for name, ids in choices]
     return [~condition if is_excluded else condition for is_excluded, condition in lying]
-
-
-def _lying_in(folder_ids: Sequence[int], message: str) -> Q:
-    lying = FolderEntry.objects.filter(folder_id__in=folder_ids, message_id=OuterRef(message))
-    return Q(Exists(lying))
-
-
-def _content(wanted: MessageFilter, message: str) -> Q:
-    """`message` is what leads from a row to its message: "message__", or "" from itself."""
-    parts = {
-        "sender_text": wanted.sender,
-        "recipient_text": wanted.recipient,
-        "subject": wanted.subject,
-    }
-    condition = Q(**{f"{message}{name}__icontains": part for name, part in parts.items() if part})
-    if wanted.thread_id is not None:
-        condition &= Q(**{f"{message}thread_id": wanted.thread_id})
-    if wanted.has_attachment is not None:
-        condition &= Q(**{f"{message}has_attachments": wanted.has_attachment})
-    if wanted.since is not None:
-        condition &= Q(received_at__gte=wanted.since)
-    if wanted.before is not None:
-        condition &= Q(received_at__lt=wanted.before)
-    return condition
-
-
-def _flags(wanted: MessageFilter, message: str, *, speaks_for_itself: bool = False) -> list[Q]:
-    """Any placement of a message has the flag, or none has; `message` names its id.
-
-    `speaks_for_itself`: the rows are all placements of the messages.
-    """
-    conditions: list[Q] = []
-    for flag, expected in (
-        (Q(is_seen=False), wanted.unread),
-        (Q(is_flagged=True), wanted.flagged),
-    ):
-        if expected and speaks_for_itself:
-            conditions.append(flag)
-        elif expected is not None:
-            placed = Q(Exists(FolderEntry.objects.filter(flag, message_id=OuterRef(message))))
-            conditions.append(placed if expected else ~placed)
-    return conditions

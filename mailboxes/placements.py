@@ -15,21 +15,35 @@ from mailboxes.models import Folder, FolderEntry
 from mailboxes.sync.batches import in_batches
 from mailboxes.sync.message_store import BATCH, MessageStore
 
+_COLUMNS = {"\\Seen": "is_seen", "\\Flagged": "is_flagged", "\\Answered": "is_answered"}
+
 
 def set_flags(
-    folder: Folder, uids: Sequence[int], *, is_read: bool | None, is_flagged: bool | None
+    folder: Folder, uids: Sequence[int], *, add: Sequence[str], remove: Sequence[str] = ()
 ) -> None:
-    """These messages of the folder have these flags now; None leaves one as it is."""
-    values = {"is_seen": is_read, "is_flagged": is_flagged}
-    values = {name: value for name, value in values.items() if value is not None}
+    """These messages of the folder have gained and lost these flags, as the server writes them."""
+    changed = {**dict.fromkeys(remove, False), **dict.fromkeys(add, True)}
+    values = {_COLUMNS[flag]: is_set for flag, is_set in changed.items() if flag in _COLUMNS}
+    keywords = {flag: is_set for flag, is_set in changed.items() if flag not in _COLUMNS}
     for some in in_batches(uids, BATCH):
         with writing(folder.account_id) as note:
             rows = FolderEntry.objects.filter(folder=folder, uid__in=some)
             note.changed(rows.values_list("message_id", flat=True))
-            if is_read is not None:
-                turned = rows.exclude(is_seen=is_read).count()
-                _count(folder, unread=-turned if is_read else turned)
-            rows.update(**values)
+            is_seen = values.get("is_seen")
+            if is_seen is not None:
+                turned = rows.exclude(is_seen=is_seen).count()
+                count_by(folder, unread=-turned if is_seen else turned)
+            if values:
+                rows.update(**values)
+            if keywords:
+                _set_keywords(list(rows), keywords)
+
+
+def _set_keywords(rows: Sequence[FolderEntry], keywords: Mapping[str, bool]) -> None:
+    gained = {keyword for keyword, is_set in keywords.items() if is_set}
+    for row in rows:
+        row.keywords = sorted({*row.keywords, *gained} - (keywords.keys() - gained))
+    FolderEntry.objects.bulk_update(rows, ["keywords"])
 
 
 def refile(source: Folder, target: Folder, uids: Mapping[int, int | None]) -> None:
@@ -55,8 +69,8 @@ def refile(source: Folder, target: Folder, uids: Mapping[int, int | None]) -> No
             FolderEntry.objects.bulk_update(moved, ["folder", "uid"])
             note.changed(row.message_id for row in moved)
             unread = sum(not row.is_seen for row in moved)
-            _count(source, total=-len(moved), unread=-unread)
-            _count(target, total=len(moved), unread=unread)
+            count_by(source, total=-len(moved), unread=-unread)
+            count_by(target, total=len(moved), unread=unread)
 
 
 def drop(folder: Folder, uids: Sequence[int]) -> None:
@@ -65,7 +79,7 @@ def drop(folder: Folder, uids: Sequence[int]) -> None:
         with writing(folder.account_id):
             rows = FolderEntry.objects.filter(folder=folder, uid__in=some)
             unread = rows.filter(is_seen=False).count()
-            _count(folder, total=-rows.count(), unread=-unread)
+            count_by(folder, total=-rows.count(), unread=-unread)
             MessageStore(folder.account_id).forget(folder.pk, some)
 
 
@@ -86,7 +100,8 @@ def _taken(target: Folder, rows: Sequence[FolderEntry], uids: Iterable[int | Non
     )
 
 
-def _count(folder: Folder, *, total: int = 0, unread: int = 0) -> None:
+def count_by(folder: Folder, *, total: int = 0, unread: int = 0) -> None:
+    """So many more messages lie in the folder; negative for fewer."""
     if total or unread:
         Folder.objects.filter(pk=folder.pk).update(
             total=F("total") + total, unread=F("unread") + unread

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from accounts.models import AccountProtocol
 from mailboxes.connections import store_of
 from mailboxes.models import FolderEntry, Message
-from mailboxes.raw_store import RawStore, digest_of
-from mailboxes.sync.envelopes import header_digest
+from mailboxes.pop3 import fetch_again
+from mailboxes.raw_store import RawStore
+from mailboxes.sync.letters import digest_of, header_digest
 from mailhub.errors import Busy, NotFound, TooLarge
 from mailhub.mail.errors import MessageMissing
 from mailhub.mail.html import sanitise_html
@@ -15,15 +17,15 @@ LARGEST_READ = 100 * 1024 * 1024
 
 
 def raw_message(message: Message) -> bytes:
-    """All octets of a message.
+    """All octets of a message, or the `Beginning` of a large one.
 
     Raises MailError, or what `store_of` does, where it must be fetched and cannot be;
     NotFound where it lies in no folder any more; TooLarge above 100 MB.
     """
     if message.raw_digest:
-        content = RawStore(message.account_id).get(message.raw_digest)
-        if content is not None:
-            return content
+        found = RawStore(message.account_id).find(message.raw_digest)
+        if found is not None:
+            return found.held()
     content = _fetch(message)
     if digest_of(content) == message.raw_digest:
         RawStore(message.account_id).put_many([content])
@@ -41,8 +43,11 @@ def safe_html(parsed: ParsedMessage, raw: bytes, *, remote_content: bool = False
 def _fetch(message: Message) -> bytes:
     if message.size > LARGEST_READ:
         raise TooLarge(f"The message is larger than {LARGEST_READ // (1024 * 1024)} MB.")
+    if message.account.protocol == AccountProtocol.POP3:
+        return fetch_again(message, largest=LARGEST_READ)
     entries = FolderEntry.objects.filter(message=message, uid__gt=0)
-    entry = entries.select_related("folder").order_by("pk").first()
+    # The UIDs of a label are those of All Mail.
+    entry = entries.filter(folder__label="").select_related("folder").order_by("pk").first()
     if entry is None:
         raise NotFound("The message lies in no folder any more.")
     account = message.account

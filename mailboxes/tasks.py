@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from accounts.models import AccountProtocol, EmailAccount
+from accounts.models import EmailAccount
 from mailboxes.models import SyncRun, SyncState
 from mailboxes.raw_store import RawStore
 from mailboxes.sync.requesting import enqueue_run, request_sync
@@ -21,6 +21,10 @@ LOST_AFTER = timedelta(seconds=60)
 HAND_OUT_AGAIN_AFTER = timedelta(seconds=15)
 LONGEST_BACKOFF = timedelta(hours=1)
 _MOST_DOUBLINGS = 10
+# New mail has single folders synced at any time, which says nothing of the others, but that
+# the server is well.
+_WHOLE = Q(folders=[])
+_TELLS_OF_SERVER = _WHOLE | Q(state=SyncState.COMPLETED)
 
 
 def run_sync(sync_run_id: str) -> None:
@@ -42,13 +46,14 @@ def queue_due_syncs() -> int:
     now = timezone.now()
     _hand_out_again(now)
     active = SyncRun.objects.active().filter(account=OuterRef("pk"))
-    newest = SyncRun.objects.filter(account=OuterRef("pk")).order_by("-created_at")
+    runs = SyncRun.objects.since_account_changed().filter(account=OuterRef("pk"))
+    newest = runs.order_by("-created_at")
     accounts = (
         EmailAccount.objects.due_for_sync()
-        .filter(~Exists(active), protocol=AccountProtocol.IMAP)
+        .filter(~Exists(active))
         .annotate(
-            last_state=Subquery(newest.values("state")[:1]),
-            last_end=Subquery(newest.values("finished_at")[:1]),
+            last_state=Subquery(newest.filter(_TELLS_OF_SERVER).values("state")[:1]),
+            last_end=Subquery(newest.filter(_WHOLE).values("finished_at")[:1]),
         )
     )
     due = [account for account in accounts.iterator(500) if _is_due(account, now)]
@@ -58,6 +63,10 @@ def queue_due_syncs() -> int:
 
 
 def _is_due(account: EmailAccount, now: datetime) -> bool:
+    """Whether its interval is over, which grows with each failure until something succeeds.
+
+    An account that was changed since its last pass is due at once.
+    """
     last_end: datetime | None = getattr(account, "last_end", None)
     if last_end is None:
         return True
@@ -71,9 +80,9 @@ def _is_due(account: EmailAccount, now: datetime) -> bool:
 
 
 def _failures_in_a_row(account: EmailAccount) -> int:
-    states = SyncRun.objects.filter(account=account).order_by("-created_at")
+    runs = SyncRun.objects.since_account_changed().filter(_TELLS_OF_SERVER, account=account)
     count = 0
-    for state in states.values_list("state", flat=True)[:_MOST_DOUBLINGS]:
+    for state in runs.order_by("-created_at").values_list("state", flat=True)[:_MOST_DOUBLINGS]:
         if state != SyncState.FAILED:
             break
         count += 1

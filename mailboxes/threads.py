@@ -8,46 +8,66 @@ the number of messages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Case, Exists, OuterRef, Subquery, Value, When
 
 from mailboxes.models import Message, Thread, ThreadKey
-from mailhub.mail.threading import gather, thread_keys
+from mailboxes.rows import insert_rows, take_ids
+from mailhub.mail.threading import gather
 
 
-def join_threads(account_id: UUID, messages: Sequence[Message]) -> list[int]:
-    """Give each of these messages, not yet stored, its conversation.
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """What of a message decides its conversation; see `mailhub.mail.threading.thread_keys`."""
 
-    The ids of stored messages that are in another one now, as a missing link arrived.
+    keys: frozenset[int]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The conversation of each newcomer, in their order.
+
+    `known` are those of them that were there before, `moved` the ids of stored messages that
+    are in another one now, as a missing link arrived.
     """
-    keys = {
-        number: thread_keys(
-            message.subject,
-            [message.message_id, message.in_reply_to, *message.references],
-            salt=account_id.bytes,
-        )
-        for number, message in enumerate(messages)
-    }
+
+    thread_ids: Sequence[int]
+    known: frozenset[int]
+    moved: Sequence[int]
+
+
+def join_threads(account_id: UUID, newcomers: Sequence[Newcomer]) -> Joined:
+    """Find or make the conversations of messages that are about to be stored, in sight.
+
+    A new one is up to date; the known ones are to be refreshed once the messages are there.
+    """
+    keys = {number: newcomer.keys for number, newcomer in enumerate(newcomers)}
     digests = frozenset[int]().union(*keys.values())
-    known = ThreadKey.objects.filter(digest__in=digests, thread__account_id=account_id)
-    owners = dict(known.values_list("digest", "thread_id"))
+    stored = ThreadKey.objects.filter(digest__among=digests, thread__account_id=account_id)
+    owners = dict(stored.values_list("digest", "thread_id"))
     gathered = gather(keys, owners)
-    fresh = Thread.objects.bulk_create(
-        Thread(account_id=account_id) for found in gathered if not found.known
-    )
-    created = iter(fresh)
+    fresh = iter(take_ids(Thread, sum(not found.known for found in gathered)))
+    joined = [0] * len(newcomers)
     successors: dict[int, int] = {}
-    rows = []
+    threads: list[tuple[object, ...]] = []
+    rows: list[tuple[int, int]] = []
     for found in gathered:
-        thread_id = found.known[0] if found.known else next(created).pk
+        thread_id = found.known[0] if found.known else next(fresh)
         successors.update(dict.fromkeys(found.known[1:], thread_id))
         for number in found.members:
-            messages[number].thread_id = thread_id
-        rows += [ThreadKey(digest=key, thread_id=thread_id) for key in found.keys - owners.keys()]
+            joined[number] = thread_id
+        if not found.known:
+            newest = max(newcomers[number].received_at for number in found.members)
+            threads.append((thread_id, account_id, newest))
+        rows += [(key, thread_id) for key in found.keys - owners.keys()]
+    insert_rows(Thread, ("id", "account_id", "newest_at"), threads)
     moved = _merge(successors)
-    ThreadKey.objects.bulk_create(rows, ignore_conflicts=True)
-    return moved
+    insert_rows(ThreadKey, ("digest", "thread_id"), rows, ignore_conflicts=True)
+    return Joined(joined, frozenset(joined) & frozenset(owners.values()), moved)
 
 
 def refresh_threads(thread_ids: Iterable[int | None]) -> None:

@@ -1,5 +1,66 @@
 """The page addresses of mailboxes."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from mailboxes.pages import (
+    accounts,
+    acting,
+    composing,
+    connecting,
+    consenting,
+    delivery,
+    delivery_decisions,
+    drafts,
+    mail,
+    message_files,
+)
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("mail", accounts.list_accounts, name="mail"),
+    path("mail/now", accounts.accounts_now, name="mail-accounts-now"),
+    path("mail/connect", connecting.connect, name="connect-account"),
+    path("oauth2/<slug:provider>/connect", consenting.set_out, name="oauth2-connect"),
+    path("oauth2/<slug:provider>/callback", consenting.come_back, name="oauth2-callback"),
+    path("mail/compose", composing.compose, name="compose"),
+    path("mail/compose/people", composing.suggest_people, name="suggest-people"),
+    path("mail/compose/<uuid:draft_id>", composing.edit_draft, name="edit-draft"),
+    path("mail/compose/<uuid:draft_id>/discard", composing.discard_draft, name="discard-draft"),
+    path(
+        "mail/compose/<uuid:draft_id>/files/<int:file_id>",
+        composing.download_file,
+        name="draft-file",
+    ),
+    path("mail/drafts", drafts.list_drafts, name="mail-drafts"),
+    path("mail/outgoing/<int:message_id>", composing.show_outgoing, name="mail-outgoing"),
+    path("mail/outgoing/<int:message_id>/undo", composing.undo, name="undo-sending"),
+    path("mail/search", mail.search, name="mail-search"),
+    path("mail/news", mail.show_news, name="mail-news"),
+    path("mail/act", acting.act, name="mail-act"),
+    path("mail/delete", acting.delete, name="mail-delete"),
+    path("mail/all", mail.show_mail, name="mail-everything"),
+    path("mail/all/<int:message_id>", mail.show_mail),
+    path("mail/messages/<int:message_id>/body", message_files.show_body, name="mail-body"),
+    path("mail/messages/<int:message_id>/source", message_files.show_source, name="mail-source"),
+    path("mail/messages/<int:message_id>/raw", message_files.download_message, name="mail-raw"),
+    path(
+        "mail/messages/<int:message_id>/attachments/<int:index>",
+        message_files.download_attachment,
+        name="mail-attachment",
+    ),
+    path("mail/<uuid:account_id>", mail.open_account, name="mail-open"),
+    path("mail/<uuid:account_id>/sync", accounts.sync_now, name="sync-account"),
+    path("mail/<uuid:account_id>/cancel", accounts.cancel, name="cancel-sync"),
+    path("mail/<uuid:account_id>/settings", connecting.edit, name="edit-account"),
+    path("mail/<uuid:account_id>/disconnect", connecting.disconnect, name="disconnect-account"),
+    path("mail/<uuid:account_id>/all", mail.show_mail, name="mail-account"),
+    path("mail/<uuid:account_id>/all/<int:message_id>", mail.show_mail),
+    path("mail/<uuid:account_id>/<int:folder_id>", mail.show_mail, name="mail-folder"),
+    path("mail/<uuid:account_id>/<int:folder_id>/<int:message_id>", mail.show_mail),
+    path("delivery", delivery.show_log, name="delivery-log"),
+    path("delivery/outbox", delivery.show_outbox, name="delivery-outbox"),
+    path("delivery/scheduled", delivery.show_scheduled, name="delivery-scheduled"),
+    path("delivery/dead-letters", delivery.show_dead_letters, name="dead-letters"),
+    path("delivery/decide", delivery_decisions.decide, name="decide-delivery"),
+    path("delivery/ask", delivery_decisions.ask, name="ask-delivery"),
+    path("delivery/messages/<int:message_id>", delivery.show_message, name="delivery-message"),
+]

@@ -27,7 +27,7 @@ _PERSON = {
 _ONE = {
     "oneOf": [{"type": "string", "example": "Ann <ann@example.org>"}, _PERSON],
 }
-_MANY = {"oneOf": [{"type": "string"}, _PERSON, {"type": "array", "items": _ONE}]}
+PEOPLE_SCHEMA = {"oneOf": [{"type": "string"}, _PERSON, {"type": "array", "items": _ONE}]}
 _TEXTS = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 # Beyond any limit of recipients; what is beyond it is counted no further.
 _MOST_ADDRESSES = 10_000
@@ -51,7 +51,7 @@ class AddressField(serializers.Field[Address, Any, Any, Any]):
             self.fail("kind")
 
 
-@extend_schema_field(_MANY)
+@extend_schema_field(PEOPLE_SCHEMA)
 class AddressListField(serializers.Field[list[Address], Any, Any, Any]):
     """One address, several with commas between them, or a list of either."""
 
@@ -151,7 +151,7 @@ class AttachmentSerializer(CamelCaseMixin, StrictMixin, serializers.Serializer[A
         try:
             return Attachment(
                 filename=attrs["filename"],
-                content=_octets(attrs["content"], attrs["encoding"]),
+                content=octets_of(attrs["content"], attrs["encoding"], "content"),
                 content_type=kind,
                 content_id=attrs["cid"],
                 inline=bool(attrs["cid"]),
@@ -160,13 +160,14 @@ class AttachmentSerializer(CamelCaseMixin, StrictMixin, serializers.Serializer[A
             raise serializers.ValidationError(error.message) from None
 
 
-def _octets(content: str, encoding: str) -> bytes:
+def octets_of(content: str, encoding: str, field: str) -> bytes:
+    """The octets of a file. Raises ValidationError about `field` for what is no base64."""
     if encoding != "base64":
         return content.encode()
     try:
         return base64.b64decode("".join(content.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise serializers.ValidationError({"content": ["This is not base64."]}) from None
+        raise serializers.ValidationError({field: ["This is not base64."]}) from None
 
 
 class MailOptionsSerializer(CamelCaseMixin, StrictMixin, serializers.Serializer[Any]):

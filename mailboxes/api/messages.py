@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import html as html_escapes
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpResponse
-from django.utils.http import content_disposition_header
+from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
@@ -35,23 +33,20 @@ from mailboxes.api.queries import (
     NothingQuery,
     cursor_parts,
     message_filter,
+    ranked_cursor_parts,
     read_position,
+    read_ranked_position,
 )
 from mailboxes.api.shapes import MessageSerializer, WholeMessageSerializer, whole_message
-from mailboxes.message_list import MessageFilter, list_messages, with_placements
+from mailboxes.message_filter import MessageFilter
+from mailboxes.message_list import list_messages, with_placements
 from mailboxes.models import Message
-from mailboxes.reading import raw_message, safe_html
+from mailboxes.reading import raw_message
+from mailboxes.relevance_list import list_by_relevance
+from mailboxes.serving import attached_octets, framed_page, whole_octets
 from mailhub.api.pagination import read_limit, write_cursor
 from mailhub.errors import NotFound
-from mailhub.mail.parsing import attachment_content, parse_message
-
-# Nothing in a stranger's octets may act in the name of this site.
-_ALONE = "default-src 'none'; sandbox"
-_PAGE = (
-    "default-src 'none'; img-src data: {remote}; style-src 'unsafe-inline'; "
-    "sandbox allow-popups allow-popups-to-escape-sandbox; form-action 'none'; "
-    "base-uri 'none'; frame-ancestors 'self'"
-)
+from mailhub.mail.parsing import parse_message
 
 
 class AnythingGoes(BaseContentNegotiation):
@@ -80,24 +75,20 @@ class MessageViewSet(TenantViewSet[Message]):
         rows = super().get_queryset()
         return with_placements(rows.filter(orphaned_at__isnull=True)).defer("text")
 
-    @extend_schema(
-        parameters=[
-            MessageQuery,
-            OpenApiParameter("from", OpenApiTypes.STR),
-        ]
-    )
+    @extend_schema(parameters=[MessageQuery])
     def list(self, request: Request) -> Response:
-        """Newest first. Times are milliseconds or ISO 8601; `since` is included."""
+        """Newest first, or the best match of `q` first. Times are milliseconds or ISO 8601.
+
+        `since` is included.
+        """
         values = MessageQuery.read(request)
         wanted = message_filter(values)
         limit = read_limit(request.query_params.get("limit"))
-        after = read_position(request.query_params.get("cursor"))
+        cursor = request.query_params.get("cursor")
+        read_page = _by_relevance if values["sort"] == "relevance" else _by_date
         accounts = self._accounts(values.get("account_id"), wanted)
-        found = list_messages(accounts, wanted, after=after, size=limit + 1)
-        page = found[:limit]
-        shape, following = MessageSerializer(), None
-        if len(found) > limit:
-            following = write_cursor(*cursor_parts((page[-1].received_at, page[-1].pk)))
+        page, following = read_page(accounts, wanted, cursor, limit)
+        shape = MessageSerializer(context={"folder_id": wanted.folder_id})
         return Response(
             {
                 "messages": [shape.to_representation(message) for message in page],
@@ -133,7 +124,9 @@ class MessageViewSet(TenantViewSet[Message]):
         """To Trash; from Trash, or with `permanent=true`, for good. On the mail server first.
 
         So the same call once more deletes for good. As for PATCH, `fromFolderId` is needed
-        where the message lies in several folders, and only the account's owner may.
+        where the message lies in several folders, and only the account's owner may. Of a
+        message that its folder on the server holds twice one copy goes: the next sync shows
+        the other, under the same id.
         """
         values = DeletionQuery.read(request)
         change_one(self.caller, self.get_object(), {**values, "delete": True})
@@ -155,11 +148,10 @@ class MessageViewSet(TenantViewSet[Message]):
 
     @extend_schema(responses={(200, "message/rfc822"): OpenApiTypes.BINARY})
     @action(detail=True, content_negotiation_class=AnythingGoes)
-    def raw(self, request: Request, pk: str) -> HttpResponse:
+    def raw(self, request: Request, pk: str) -> HttpResponseBase:
         """The message as its server holds it."""
         NothingQuery.read(request)
-        message = self.get_object()
-        return _download(raw_message(message), "message/rfc822", f"message-{message.pk}.eml")
+        return whole_octets(self.get_object())
 
     @extend_schema(
         parameters=[OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)],
@@ -170,40 +162,26 @@ class MessageViewSet(TenantViewSet[Message]):
         url_path="attachments/(?P<number>[0-9]{1,6})",
         content_negotiation_class=AnythingGoes,
     )
-    def attachment(self, request: Request, pk: str, number: str) -> HttpResponse:
+    def attachment(self, request: Request, pk: str, number: str) -> HttpResponseBase:
         """The decoded octets of an attachment, by its index."""
         NothingQuery.read(request)
-        raw = raw_message(self.get_object())
-        try:
-            content = attachment_content(raw, int(number))
-        except IndexError as error:
-            raise NotFound("The message has no such attachment.") from error
-        described = parse_message(raw).attachments[int(number)]
-        return _download(content, described.content_type, described.filename)
+        return attached_octets(self.get_object(), int(number))
 
     @extend_schema(parameters=[HtmlQuery], responses={(200, "text/html"): OpenApiTypes.STR})
     @action(detail=True, content_negotiation_class=AnythingGoes)
     def html(self, request: Request, pk: str) -> HttpResponse:
         """A page to be shown in a frame; `remote=true` lets images load from elsewhere."""
         remote: bool = HtmlQuery.read(request)["remote"]
-        raw = raw_message(self.get_object())
-        parsed = parse_message(raw)
-        body = safe_html(parsed, raw, remote_content=remote)
-        body = body or f"<pre>{html_escapes.escape(parsed.text)}</pre>"
-        response = HttpResponse(
-            f'<!doctype html><html><head><meta charset="utf-8"></head><body>{body}</body></html>'
-        )
-        sources = "https: http:" if remote else ""
-        response["Content-Security-Policy"] = _PAGE.format(remote=sources)
-        response["Referrer-Policy"] = "no-referrer"
-        response["X-Frame-Options"] = "SAMEORIGIN"
-        return _kept_private(response)
+        return framed_page(self.get_object(), remote_content=remote)
 
     def _accounts(self, account_id: UUID | None, wanted: MessageFilter) -> Sequence[UUID]:
         """Which accounts to list; a folder or a conversation names its own. Raises NotFound."""
         accounts = EmailAccount.objects.for_caller(self.caller)
         if account_id is not None:
-            accounts = accounts.filter(pk=readable_account(self.caller, account_id).pk)
+            account = readable_account(self.caller, account_id)
+            if wanted.folder_id is None and wanted.thread_id is None:
+                return [account.pk]
+            accounts = accounts.filter(pk=account.pk)
         if wanted.folder_id is not None:
             accounts = accounts.filter(folders=wanted.folder_id)
             if not accounts.exists():
@@ -215,15 +193,20 @@ class MessageViewSet(TenantViewSet[Message]):
         return list(accounts.values_list("pk", flat=True))
 
 
-def _download(content: bytes, content_type: str, filename: str) -> HttpResponse:
-    response = HttpResponse(content, content_type=content_type)
-    disposition = content_disposition_header(as_attachment=True, filename=filename)
-    response["Content-Disposition"] = disposition or "attachment"
-    response["Content-Security-Policy"] = _ALONE
-    return _kept_private(response)
+def _by_date(
+    accounts: Sequence[UUID], wanted: MessageFilter, cursor: str | None, limit: int
+) -> tuple[list[Message], str | None]:
+    """A page, and the cursor of the next."""
+    found = list_messages(accounts, wanted, after=read_position(cursor), size=limit + 1)
+    page = found[:limit]
+    if len(found) <= limit:
+        return page, None
+    return page, write_cursor(*cursor_parts((page[-1].received_at, page[-1].pk)))
 
 
-def _kept_private(response: HttpResponse) -> HttpResponse:
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "private, no-store"
-    return response
+def _by_relevance(
+    accounts: Sequence[UUID], wanted: MessageFilter, cursor: str | None, limit: int
+) -> tuple[list[Message], str | None]:
+    after = read_ranked_position(cursor)
+    page, end = list_by_relevance(accounts, wanted, after=after, size=limit)
+    return page, None if end is None else write_cursor(*ranked_cursor_parts(end))

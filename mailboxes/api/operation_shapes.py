@@ -17,10 +17,10 @@ from mailboxes.operations.credentials import Credentials, OAuth2Grant
 from mailboxes.operations.retrieving import Page, PageRequest
 from mailhub.api.naming import CamelCaseMixin, MillisecondsField
 from mailhub.api.strict import StrictMixin
+from mailhub.mail.guarded_http import port_of
 from mailhub.mail.html import sanitise_html
 from mailhub.mail.parsing import Mailbox
 from mailhub.mail.stores.base import ReadMessage
-from mailhub.mail.token_endpoint import port_of
 
 _LARGEST_UID = 2**32 - 1
 # Where a client says nothing else: submission and IMAP over TLS (RFC 8314).
@@ -111,9 +111,14 @@ class OperationSerializer(CamelCaseMixin, StrictMixin, serializers.Serializer[An
 
 
 class SendEmailSerializer(OperationSerializer):
-    """One message to send."""
+    """One message to send; without `smtpCredentials` by the installation's default sender.
 
+    `wait` holds that answer back until the first try has ended, for 20 seconds at most.
+    """
+
+    smtp_credentials = CredentialsSerializer(required=False, allow_null=True)
     mail_options = MailOptionsSerializer()
+    wait = serializers.BooleanField(default=False)
 
 
 class SaveToDraftSerializer(OperationSerializer):
@@ -190,7 +195,11 @@ class SentSerializer(AnswerSerializer):
 
 
 class EmailAttachmentSerializer(CamelCaseMixin, serializers.Serializer[Any]):
-    """`content` is base64, where it was asked for; without it `size` is near the truth."""
+    """`content` is base64, where it was asked for.
+
+    Without it `size` is told from the encoded one: up to two octets too many in base64 of
+    ordinary lines, the encoded size itself in quoted-printable.
+    """
 
     filename = serializers.CharField()
     content_type = serializers.CharField()

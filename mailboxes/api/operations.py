@@ -26,15 +26,23 @@ from mailboxes.api.operation_shapes import (
     page_answer,
     renewed_login,
 )
+from mailboxes.api.outbox_shapes import QueuedSerializer
 from mailboxes.api.queries import NothingQuery
+from mailboxes.models import OutboxState
 from mailboxes.operations.access import ServerAccess
 from mailboxes.operations.composing import compose, draft_octets, sent_octets
 from mailboxes.operations.filing import empty_trash, move_to_trash, save_to_draft
 from mailboxes.operations.retrieving import retrieve_emails
 from mailboxes.operations.sending import send_email
-from mailhub.errors import InvalidInput
+from mailboxes.outbox.default_sender import await_first_try, refuse_failed, send_by_default
 
 Asked = TypeVar("Asked", bound=OperationSerializer)
+
+
+def _acts_at_once(request: Request) -> bool:
+    """Whether a server is spoken to, or waited for, before the answer."""
+    body = request.data if isinstance(request.data, dict) else {}
+    return body.get("smtpCredentials") is not None or body.get("wait") not in (None, False)
 
 
 class OperationViewSet(CallerViewSet):
@@ -44,16 +52,19 @@ class OperationViewSet(CallerViewSet):
     reading_actions = ("retrieve_emails",)
     access: ServerAccess | None = None
 
-    @extend_schema(request=SendEmailSerializer, responses=SentSerializer)
-    @idempotent(talks_to_servers=True, secret_fields=("auth",))
+    @extend_schema(
+        request=SendEmailSerializer, responses={200: SentSerializer, 202: QueuedSerializer}
+    )
+    @idempotent(talks_to_servers=_acts_at_once, secret_fields=("auth",))
     def send_email(self, request: Request) -> Response:
-        """Sends one message over the caller's SMTP server and answers with the server's words."""
-        if isinstance(request.data, dict) and request.data.get("smtpCredentials") is None:
-            raise InvalidInput(
-                "Say in smtpCredentials which server sends the message.",
-                code="credentials_required",
-            )
+        """Sends one message and answers with the server's words, or promises to send it.
+
+        Without smtpCredentials it goes by the default sender: it is queued, tried again
+        where that is of use, and followed at outbox/{id}.
+        """
         asked = self._asked(request, SendEmailSerializer)
+        if asked.get("smtp_credentials") is None:
+            return self._send_by_default(asked)
         access = self._access(asked)
         message = compose(asked["mail_options"], username=asked["smtp_credentials"].username)
         content = sent_octets(message)
@@ -65,6 +76,21 @@ class OperationViewSet(CallerViewSet):
             rejected=sent.rejected,
             response=access.blot(sent.response),
         )
+
+    def _send_by_default(self, asked: dict[str, Any]) -> Response:
+        message = send_by_default(self.caller, asked["mail_options"])
+        if asked["wait"]:
+            await_first_try(message)
+        if message.state == OutboxState.SENT:
+            return self._answer(
+                messageId=message.message_id,
+                accepted=message.accepted,
+                rejected=list(message.refused),
+                response=message.reply,
+            )
+        refuse_failed(message)
+        queued = {"status": "queued", "id": message.pk, "message_id": message.message_id}
+        return Response(QueuedSerializer(queued).data, status=202)
 
     @extend_schema(request=RetrieveEmailsSerializer, responses=EmailPageSerializer)
     def retrieve_emails(self, request: Request) -> Response:

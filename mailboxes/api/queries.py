@@ -9,7 +9,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from mailboxes.message_list import MessageFilter, Position
+from mailboxes.message_filter import MessageFilter, Position
+from mailboxes.relevance_list import RankedPosition
 from mailboxes.search.query import LONGEST_QUERY, read_query
 from mailhub.api.naming import CamelCaseMixin, MillisecondsField
 from mailhub.api.pagination import read_cursor
@@ -20,7 +21,9 @@ from mailhub.errors import InvalidInput
 _READ_ELSEWHERE = frozenset({"tenant_id", "user_id", "limit", "cursor"})
 _LARGEST_ID = 2**63 - 1
 _LONGEST_WORDS = 500
+_WORDS = "Words in this order, in any case; the last, of three characters or more, may go on."
 _ORDERING = "messages"
+_RANKED = "messages by relevance"
 
 
 @extend_schema_field(
@@ -95,23 +98,37 @@ class MessageQuery(AccountQuery):
             "before:, after: and since: (2026-11-21)."
         ),
     )
-    to = serializers.CharField(required=False, max_length=_LONGEST_WORDS, source="recipient")
-    subject = serializers.CharField(required=False, max_length=_LONGEST_WORDS)
+    to = serializers.CharField(
+        required=False, max_length=_LONGEST_WORDS, source="recipient", help_text=_WORDS
+    )
+    subject = serializers.CharField(required=False, max_length=_LONGEST_WORDS, help_text=_WORDS)
     since = QueryTimeField(required=False)
     before = QueryTimeField(required=False)
     unread = serializers.BooleanField(required=False, allow_null=True, default=None)
     flagged = serializers.BooleanField(required=False, allow_null=True, default=None)
     has_attachment = serializers.BooleanField(required=False, allow_null=True, default=None)
+    sort = serializers.ChoiceField(
+        ["date", "relevance"],
+        required=False,
+        default="date",
+        help_text=(
+            "`date`: the newest first. `relevance`: the best match of `q` first, among the newest "
+            "200 matches, then among the next 200, and so on."
+        ),
+    )
 
     def get_fields(self) -> dict[str, Any]:
         # `from` is a word of Python's.
-        sender = serializers.CharField(required=False, max_length=_LONGEST_WORDS, source="sender")
+        sender = serializers.CharField(
+            required=False, max_length=_LONGEST_WORDS, source="sender", help_text=_WORDS
+        )
         return {**super().get_fields(), "from": sender}
 
 
 def message_filter(values: dict[str, Any]) -> MessageFilter:
     """From the values of a `MessageQuery`."""
-    given = {name: value for name, value in values.items() if name not in ("account_id", "q")}
+    others = ("account_id", "q", "sort")
+    given = {name: value for name, value in values.items() if name not in others}
     return MessageFilter(**given, query=read_query(values.get("q", "")))
 
 
@@ -120,16 +137,41 @@ def read_position(cursor: str | None) -> Position | None:
     if not cursor:
         return None
     name, moment, pk = read_cursor(cursor, 3)
-    try:
-        if name == _ORDERING and isinstance(pk, int) and 0 < pk <= _LARGEST_ID:
-            received_at = datetime.fromisoformat(moment)
-            if received_at.tzinfo is not None:
-                return received_at, pk
-    except (TypeError, ValueError):
-        pass
-    raise InvalidInput.field("cursor", "This cursor does not belong to this list.")
+    if name != _ORDERING:
+        raise _foreign_cursor()
+    return _position(moment, pk)
+
+
+def read_ranked_position(cursor: str | None) -> RankedPosition | None:
+    """The same of a list by relevance. Raises InvalidInput."""
+    if not cursor:
+        return None
+    name, above, above_pk, score, last, last_pk = read_cursor(cursor, 6)
+    if name != _RANKED or not isinstance(score, int | float):
+        raise _foreign_cursor()
+    return RankedPosition(_position(above, above_pk), score, _position(last, last_pk))
 
 
 def cursor_parts(position: Position) -> tuple[str, datetime, int]:
     """What a cursor for this position holds."""
     return (_ORDERING, *position)
+
+
+def ranked_cursor_parts(position: RankedPosition) -> tuple[Any, ...]:
+    """What a cursor for this position in a list by relevance holds."""
+    return (_RANKED, *position.above, position.score, *position.last)
+
+
+def _position(moment: Any, pk: Any) -> Position:
+    try:
+        if isinstance(pk, int) and 0 < pk <= _LARGEST_ID:
+            received_at = datetime.fromisoformat(moment)
+            if received_at.tzinfo is not None:
+                return received_at, pk
+    except (TypeError, ValueError):
+        pass
+    raise _foreign_cursor()
+
+
+def _foreign_cursor() -> InvalidInput:
+    return InvalidInput.field("cursor", "This cursor does not belong to this list.")

@@ -63,6 +63,7 @@ class HighlightsSerializer(serializers.Serializer[Any]):
 class MessageSerializer(CamelCaseMixin, serializers.Serializer[Message]):
     """A message in a list. `isRead`: it is read in each of its folders; the other flags: in any.
 
+    In a list with `folderId` they are those that it has in this folder.
     Where it was searched for, `snippet` is the part of its text that matches, as plain text.
     `threadId` is null for a message that belongs to no conversation.
     """
@@ -96,6 +97,8 @@ class MessageSerializer(CamelCaseMixin, serializers.Serializer[Message]):
 
     def to_representation(self, message: Message) -> dict[str, Any]:
         entries: list[FolderEntry] = list(message.entries.all())
+        listed_in: int | None = self.context.get("folder_id")
+        flagged = [row for row in entries if listed_in in (None, row.folder_id)]
         return {
             "id": str(message.pk),
             "accountId": str(message.account_id),
@@ -114,11 +117,11 @@ class MessageSerializer(CamelCaseMixin, serializers.Serializer[Message]):
             "snippet": message.found.snippet.text if message.found else message.snippet,
             "highlights": _highlights(message),
             "size": message.size,
-            "isRead": all(entry.is_seen for entry in entries),
-            "isFlagged": any(entry.is_flagged for entry in entries),
-            "isAnswered": any(entry.is_answered for entry in entries),
-            "isDraft": any(entry.is_draft for entry in entries),
-            "keywords": sorted({word for entry in entries for word in entry.keywords}),
+            "isRead": all(entry.is_seen for entry in flagged),
+            "isFlagged": any(entry.is_flagged for entry in flagged),
+            "isAnswered": any(entry.is_answered for entry in flagged),
+            "isDraft": any(entry.is_draft for entry in flagged),
+            "keywords": sorted({word for entry in flagged for word in entry.keywords}),
             "hasAttachments": message.has_attachments,
         }
 

@@ -61,7 +61,10 @@ class SyncViewSet(CallerViewSet):
 
     @extend_schema(parameters=[RunQuery], request=None, responses=SyncStatusSerializer)
     def cancel(self, request: Request, account_id: str) -> Response:
-        """Takes effect within two seconds. What was fetched stays; the next pass goes on."""
+        """Takes effect within two seconds. What was fetched stays; the next pass goes on.
+
+        A pass that was to follow it (`queuedAgain`) is cancelled with it.
+        """
         run = cancel_sync(self._run(request, account_id))
         if run.state in (SyncState.COMPLETED, SyncState.FAILED):
             raise Conflict(f"This sync has ended: it is {run.state}.", code="sync_ended")

@@ -17,17 +17,19 @@ from mailboxes.api.accounts import readable_account
 from mailboxes.api.queries import AccountQuery, NothingQuery
 from mailboxes.api.shapes import MessageSerializer, PersonSerializer
 from mailboxes.message_list import with_placements
-from mailboxes.models import FolderEntry, Message, Thread
+from mailboxes.models import FolderEntry, FolderRole, Message, Thread
 from mailhub.api.naming import CamelCaseMixin, MillisecondsField
 
 MOST_MESSAGES = 500
 MOST_PARTICIPANTS = 50
+_NOT_THROWN_AWAY = ~Q(folder__role__in=(FolderRole.TRASH, FolderRole.JUNK))
 
 
 class ThreadSerializer(CamelCaseMixin, serializers.Serializer[Thread]):
     """`subject` is its oldest message's, `snippet` and `newestAt` are its newest message's.
 
-    `unreadCount` counts messages that are unread in a folder. `participants` are who wrote
+    `unreadCount` counts messages that are unread in a folder other than Trash and Junk, all
+    else counts in every folder. `participants` are who wrote
     in it, 50 at most. Two conversations become one, under the older id, when a message
     arrives that ties them together.
     """
@@ -83,8 +85,11 @@ class ThreadViewSet(TenantViewSet[Thread]):
         )
 
     def list(self, request: Request) -> Response:
-        """Those with the newest message first."""
-        rows = self.get_queryset()
+        """Those with the newest message first, but for those that lie in Trash or Junk alone."""
+        kept = FolderEntry.objects.filter(_NOT_THROWN_AWAY, message__thread_id=OuterRef("pk"))
+        # A value, and no condition, is looked up for the page alone, whatever the number of rows.
+        rows = self.get_queryset().annotate(kept=Subquery(kept.values("pk")[:1]))
+        rows = rows.filter(kept__isnull=False)
         account_id = AccountQuery.read(request).get("account_id")
         if account_id is not None:
             rows = rows.filter(account=readable_account(self.caller, account_id))
@@ -118,7 +123,7 @@ def _described(threads: Sequence[Any]) -> list[dict[str, Any]]:
     flags = {
         row["message__thread_id"]: row
         for row in placements.values("message__thread_id").annotate(
-            unread=Count("message_id", filter=Q(is_seen=False), distinct=True),
+            unread=Count("message_id", filter=Q(_NOT_THROWN_AWAY, is_seen=False), distinct=True),
             flagged=Count("pk", filter=Q(is_flagged=True)),
         )
     }

@@ -3,6 +3,9 @@
 import uuid
 
 import django.db.models.deletion
+import django.db.models.functions.datetime
+import django.utils.timezone
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -11,6 +14,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("accounts", "0001_initial"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -55,6 +59,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("path", models.CharField(max_length=1000)),
+                ("label", models.CharField(blank=True, max_length=1000)),
                 ("delimiter", models.CharField(blank=True, max_length=4)),
                 (
                     "role",
@@ -77,6 +82,7 @@ class Migration(migrations.Migration):
                 ("uid_next", models.BigIntegerField(default=0)),
                 ("highest_modseq", models.BigIntegerField(default=0)),
                 ("server_total", models.BigIntegerField(default=0)),
+                ("is_complete", models.BooleanField(default=False)),
                 ("total", models.BigIntegerField(default=0)),
                 ("unread", models.BigIntegerField(default=0)),
                 ("failures", models.PositiveIntegerField(default=0)),
@@ -138,6 +144,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("orphaned_at", models.DateTimeField(null=True)),
+                ("is_unannounced", models.BooleanField(db_default=False, default=False)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("snippet", models.TextField(blank=True)),
                 ("text", models.TextField(blank=True)),
@@ -280,6 +287,40 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "skipped_messages",
+            },
+        ),
+        migrations.CreateModel(
+            name="MaildropMessage",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("unique_id", models.CharField(max_length=71)),
+                ("uid", models.BigIntegerField()),
+                ("is_discarded", models.BooleanField(default=False)),
+                ("listed_at", models.DateTimeField()),
+                ("absent_since", models.DateTimeField(null=True)),
+                (
+                    "folder",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="maildrop_messages",
+                        to="mailboxes.folder",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "maildrop_messages",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("folder", "unique_id"), name="maildrop_unique_id"
+                    ),
+                    models.UniqueConstraint(fields=("folder", "uid"), name="maildrop_uid"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -516,5 +557,691 @@ class Migration(migrations.Migration):
                 fields=["account", "orphaned_at"],
                 name="message_orphans",
             ),
+        ),
+        migrations.CreateModel(
+            name="Watcher",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("process", models.CharField(max_length=100)),
+                (
+                    "renewed_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+            ],
+            options={
+                "db_table": "watchers",
+            },
+        ),
+        migrations.CreateModel(
+            name="Watch",
+            fields=[
+                (
+                    "account",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="watch",
+                        serialize=False,
+                        to="accounts.emailaccount",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("connecting", "Connecting"),
+                            ("watching", "Watching"),
+                            ("polled", "Polled"),
+                            ("refused", "Refused"),
+                        ],
+                        default="connecting",
+                        max_length=10,
+                    ),
+                ),
+                ("note", models.TextField(blank=True)),
+                ("since", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "watcher",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="watches",
+                        to="mailboxes.watcher",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "watches",
+                "db_table": "watches",
+            },
+        ),
+        migrations.CreateModel(
+            name="HeldConnection",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("account_place", models.PositiveIntegerField()),
+                ("host", models.CharField(max_length=253)),
+                ("host_place", models.PositiveIntegerField()),
+                ("holder", models.UUIDField(db_index=True)),
+                (
+                    "renewed_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.emailaccount",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "held_connections",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("account", "account_place"), name="connection_place_at_account"
+                    ),
+                    models.UniqueConstraint(
+                        fields=("host", "host_place"), name="connection_place_at_host"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="OutboxLane",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("due_at", models.DateTimeField(null=True)),
+                ("worker", models.CharField(blank=True, max_length=100)),
+                ("leased_until", models.DateTimeField(null=True)),
+                ("minute_began_at", models.DateTimeField(null=True)),
+                ("minute_count", models.PositiveIntegerField(default=0)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="outbox_lanes",
+                        to="accounts.emailaccount",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "outbox_lanes",
+                "indexes": [models.Index(fields=["due_at"], name="outbox_lane_due")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("account",), name="one_outbox_lane_an_account"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("account", None)),
+                        fields=("tenant",),
+                        name="one_default_lane_a_tenant",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="OutboxMessage",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("scheduled", "Scheduled"),
+                            ("queued", "Queued"),
+                            ("sending", "Sending"),
+                            ("deferred", "Deferred"),
+                            ("sent", "Sent"),
+                            ("bounced", "Bounced"),
+                            ("failed", "Failed"),
+                            ("uncertain", "Uncertain"),
+                            ("cancelled", "Cancelled"),
+                            ("dead", "Dead"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                ("message_id", models.CharField(max_length=998)),
+                ("report_token", models.CharField(blank=True, max_length=32)),
+                ("sender", models.CharField(blank=True, max_length=320)),
+                ("recipients", models.JSONField()),
+                ("outstanding", models.JSONField()),
+                ("accepted", models.JSONField(default=list)),
+                ("refused", models.JSONField(default=dict)),
+                ("bounced", models.JSONField(default=dict)),
+                ("subject", models.TextField(blank=True)),
+                ("size", models.PositiveIntegerField()),
+                ("send_at", models.DateTimeField(null=True)),
+                ("next_try_at", models.DateTimeField(null=True)),
+                ("tries", models.PositiveIntegerField(default=0)),
+                ("worker", models.CharField(blank=True, max_length=100)),
+                ("has_begun", models.BooleanField(default=False)),
+                ("reply", models.TextField(blank=True)),
+                ("error_code", models.CharField(blank=True, max_length=40)),
+                ("provider_id", models.CharField(blank=True, max_length=200)),
+                ("copy_due_at", models.DateTimeField(null=True)),
+                ("copy_tries", models.PositiveIntegerField(default=0)),
+                ("became_draft", models.UUIDField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("asked_again_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="outbox",
+                        to="accounts.emailaccount",
+                    ),
+                ),
+                (
+                    "answered",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="mailboxes.message",
+                    ),
+                ),
+                (
+                    "forwarded",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="mailboxes.message",
+                    ),
+                ),
+                (
+                    "lane",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="messages",
+                        to="mailboxes.outboxlane",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "outbox_messages",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state__in", ("scheduled", "queued", "deferred"))),
+                        fields=["lane", "next_try_at"],
+                        name="outbox_due",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "sending")),
+                        fields=["lane"],
+                        name="outbox_in_hand",
+                    ),
+                    models.Index(
+                        condition=models.Q(("copy_due_at__isnull", False)),
+                        fields=["copy_due_at"],
+                        name="outbox_copy_due",
+                    ),
+                    models.Index(fields=["account", "id"], name="outbox_of_account"),
+                    models.Index(fields=["tenant", "user", "id"], name="outbox_of_user"),
+                    models.Index(fields=["tenant", "state", "id"], name="outbox_of_state"),
+                    models.Index(fields=["message_id"], name="outbox_message_id"),
+                    models.Index(fields=["report_token"], name="outbox_report_token"),
+                    models.Index(
+                        condition=models.Q(("provider_id", ""), _negated=True),
+                        fields=["provider_id"],
+                        name="outbox_at_provider",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="OutboxContent",
+            fields=[
+                (
+                    "message",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="content",
+                        serialize=False,
+                        to="mailboxes.outboxmessage",
+                    ),
+                ),
+                ("wire", models.BinaryField()),
+                ("bcc", models.TextField(blank=True)),
+            ],
+            options={
+                "db_table": "outbox_contents",
+            },
+        ),
+        migrations.CreateModel(
+            name="SendAttempt",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("ended_at", models.DateTimeField()),
+                ("result", models.CharField(max_length=9)),
+                ("code", models.PositiveIntegerField(default=0)),
+                ("reply", models.TextField(blank=True)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempts",
+                        to="mailboxes.outboxmessage",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "send_attempts",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("message", "number"), name="one_attempt_a_number"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="DeliveryReport",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("report_key", models.CharField(max_length=64)),
+                ("recipient", models.CharField(blank=True, max_length=320)),
+                ("verdict", models.CharField(max_length=14)),
+                ("action", models.CharField(blank=True, max_length=9)),
+                ("status", models.CharField(blank=True, max_length=11)),
+                ("reason", models.TextField(blank=True)),
+                ("remote_mta", models.CharField(blank=True, max_length=255)),
+                ("received_at", models.DateTimeField()),
+                (
+                    "outbox",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reports",
+                        to="mailboxes.outboxmessage",
+                    ),
+                ),
+                (
+                    "source",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="mailboxes.message",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "delivery_reports",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("outbox", "report_key", "recipient", "verdict"),
+                        name="one_report_once",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="SuspectedReport",
+            fields=[
+                (
+                    "message",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="suspected_report",
+                        serialize=False,
+                        to="mailboxes.message",
+                    ),
+                ),
+                ("due_at", models.DateTimeField()),
+                ("tries", models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                "db_table": "suspected_reports",
+                "indexes": [models.Index(fields=["due_at"], name="suspected_report_due")],
+            },
+        ),
+        migrations.CreateModel(
+            name="DeadLetter",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("copied_at", models.DateTimeField(null=True)),
+                ("copy_due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("copy_tries", models.PositiveIntegerField(default=0)),
+                (
+                    "message",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="dead_letter",
+                        to="mailboxes.outboxmessage",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "dead_letters",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("copied_at", None)),
+                        fields=["copy_due_at"],
+                        name="dead_letter_to_copy",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Draft",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("sender", models.JSONField(default=dict)),
+                ("to", models.JSONField(default=list)),
+                ("cc", models.JSONField(default=list)),
+                ("bcc", models.JSONField(default=list)),
+                ("reply_to", models.JSONField(default=list)),
+                ("subject", models.TextField(blank=True)),
+                ("text", models.TextField(blank=True)),
+                ("html", models.TextField(blank=True)),
+                ("headers", models.JSONField(default=list)),
+                ("priority", models.CharField(default="normal", max_length=6)),
+                ("in_reply_to", models.CharField(blank=True, max_length=998)),
+                ("references", models.JSONField(default=list)),
+                ("copied_version", models.PositiveIntegerField(default=0)),
+                ("copied_at", models.DateTimeField(null=True)),
+                ("copy_path", models.CharField(blank=True, max_length=1000)),
+                ("copy_uid_validity", models.BigIntegerField(default=0)),
+                ("copy_uid", models.BigIntegerField(null=True)),
+                ("copy_went", models.BooleanField(default=False)),
+                ("copy_due_at", models.DateTimeField(null=True)),
+                ("copy_claimed_until", models.DateTimeField(null=True)),
+                ("copy_tries", models.PositiveIntegerField(default=0)),
+                ("copy_error", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="drafts",
+                        to="accounts.emailaccount",
+                    ),
+                ),
+                (
+                    "answered",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="mailboxes.message",
+                    ),
+                ),
+                (
+                    "conflict_with",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="mailboxes.draft",
+                    ),
+                ),
+                (
+                    "copy",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="drafts",
+                        to="mailboxes.message",
+                    ),
+                ),
+                (
+                    "forwarded",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="mailboxes.message",
+                    ),
+                ),
+                (
+                    "outbox",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="draft",
+                        to="mailboxes.outboxmessage",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "drafts",
+                "indexes": [
+                    models.Index(fields=["account", "updated_at", "id"], name="draft_of_account"),
+                    models.Index(
+                        condition=models.Q(("copy_due_at__isnull", False)),
+                        fields=["copy_due_at"],
+                        name="draft_due",
+                    ),
+                    models.Index(
+                        condition=models.Q(("outbox__isnull", False)),
+                        fields=["outbox", "id"],
+                        name="draft_in_outbox",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="DraftAttachment",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("filename", models.CharField(blank=True, max_length=255)),
+                ("content_type", models.CharField(max_length=255)),
+                ("content_id", models.CharField(blank=True, max_length=200)),
+                ("is_inline", models.BooleanField(default=False)),
+                ("size", models.PositiveBigIntegerField(default=0)),
+                ("digest", models.CharField(blank=True, max_length=64)),
+                ("index", models.PositiveIntegerField(null=True)),
+                (
+                    "draft",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attachments",
+                        to="mailboxes.draft",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "draft_attachments",
+                "ordering": ["pk"],
+            },
+        ),
+        migrations.CreateModel(
+            name="DraftPiece",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("content", models.BinaryField()),
+                (
+                    "attachment",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pieces",
+                        to="mailboxes.draftattachment",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "draft_pieces",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("attachment", "number"), name="one_piece_a_number"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="DraftRemoval",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("copy_path", models.CharField(blank=True, max_length=1000)),
+                ("copy_uid_validity", models.BigIntegerField(default=0)),
+                ("copy_uid", models.BigIntegerField(null=True)),
+                ("due_at", models.DateTimeField(null=True)),
+                ("tries", models.PositiveIntegerField(default=0)),
+                ("removed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.emailaccount",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "draft_removals",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("due_at__isnull", False)),
+                        fields=["due_at"],
+                        name="draft_removal_due",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="RawPack",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("is_complete", models.BooleanField(default=False)),
+                ("octets", models.PositiveBigIntegerField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="raw_packs",
+                        to="accounts.emailaccount",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "raw_packs",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("is_complete", False)),
+                        fields=["account", "created_at"],
+                        name="raw_pack_incomplete",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="RawMessage",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64)),
+                ("offset", models.PositiveBigIntegerField()),
+                ("length", models.PositiveBigIntegerField()),
+                (
+                    "pack",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="messages",
+                        to="mailboxes.rawpack",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "raw_messages",
+                "indexes": [models.Index(fields=["digest"], name="raw_message_by_digest")],
+            },
         ),
     ]

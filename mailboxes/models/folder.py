@@ -34,7 +34,10 @@ class Folder(models.Model):
     """`uid_validity`, `uid_next`, `highest_modseq` and `server_total` are the checkpoint.
 
     They are what the server said when all that it held then was stored; 0 before that.
-    `total` and `unread` count what is stored. `failures` counts passes in a row in which
+    `is_complete` says that this was so once under this UIDVALIDITY: what comes in from then
+    on is new mail, and not old mail that was never looked at.
+    `label` is set where the folder is one of Gmail's labels: its placements have the UIDs of
+    All Mail. `total` and `unread` count what is stored. `failures` counts passes in a row in which
     the folder could not be read, `failure` says why the last time. After three it is
     parked: an ordinary pass tries it once an hour. `checked_by` is the run that last went
     through it to its end.
@@ -44,6 +47,7 @@ class Folder(models.Model):
         EmailAccount, on_delete=models.CASCADE, related_name="folders", db_index=False
     )
     path = models.CharField(max_length=1000)
+    label = models.CharField(max_length=1000, blank=True)
     delimiter = models.CharField(max_length=4, blank=True)
     role = models.CharField(max_length=8, choices=FolderRole.choices, blank=True)
     is_selectable = models.BooleanField(default=True)
@@ -51,6 +55,7 @@ class Folder(models.Model):
     uid_next = models.BigIntegerField(default=0)
     highest_modseq = models.BigIntegerField(default=0)
     server_total = models.BigIntegerField(default=0)
+    is_complete = models.BooleanField(default=False)
     total = models.BigIntegerField(default=0)
     unread = models.BigIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)

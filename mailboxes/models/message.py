@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 from uuid import UUID
 
 from django.db import models
@@ -11,7 +12,7 @@ from accounts.models import EmailAccount
 from mailboxes.models.thread import Thread
 from mailboxes.scope import MailQuerySet
 from mailboxes.search.excerpts import Found
-from mailboxes.search.matching import matching_words
+from mailboxes.search.matching import How, matching_words
 from mailboxes.search.query import Words
 
 
@@ -32,18 +33,10 @@ class MessageQuerySet(MailQuerySet["Message"]):
         return self.filter(orphaned_at__isnull=True)
 
     def search(
-        self,
-        account_id: UUID,
-        words: Sequence[Words],
-        *,
-        at_least: int | None = None,
-        below: int | None = None,
-        are_few: bool = False,
+        self, account_id: UUID, words: Sequence[Words], **how: Unpack[How]
     ) -> MessageQuerySet:
         """The account's messages with these words, newest first; see `matching_words`."""
-        return matching_words(
-            self, account_id, words, at_least=at_least, below=below, are_few=are_few
-        )
+        return matching_words(self, account_id, words, **how)
 
 
 class Message(models.Model):
@@ -55,7 +48,8 @@ class Message(models.Model):
     counts. `header_digest` (SHA-256 of the header, cut to 128 bits) recognises a message
     before its body is fetched, `raw_digest` (SHA-256 of all of it) names it in the raw store.
     `orphaned_at` says since when it lies in no folder: it waits there for the folder it
-    may have been moved to.
+    may have been moved to. `is_unannounced`: it is new mail of which somebody wants to be
+    told as soon as its body is here.
     """
 
     account = models.ForeignKey(
@@ -85,6 +79,7 @@ class Message(models.Model):
         max_length=11, choices=BodyState.choices, default=BodyState.PENDING
     )
     orphaned_at = models.DateTimeField(null=True)
+    is_unannounced = models.BooleanField(db_default=False, default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     snippet = models.TextField(blank=True)
     text = models.TextField(blank=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounts.models import EmailAccount
 from mailboxes.scope import MailQuerySet
@@ -35,6 +35,10 @@ class SyncRunQuerySet(MailQuerySet["SyncRun"]):
     def active(self) -> Self:
         """Asked for and not ended: at most one an account."""
         return self.filter(state__in=ACTIVE)
+
+    def since_account_changed(self) -> Self:
+        """Asked for since somebody changed the account: what came before says nothing of it."""
+        return self.filter(created_at__gte=F("account__updated_at"))
 
     def waiting(self, now: datetime) -> Self:
         """Active ones that no living worker has."""

@@ -12,7 +12,6 @@ from django.conf import settings
 from mailboxes.operations.credentials import Credentials
 from mailboxes.operations.discretion import Discretion
 from mailhub.mail import server
-from mailhub.mail.errors import LoginFailed
 from mailhub.mail.server import OAuth2Login, PasswordLogin, ServerSettings
 from mailhub.mail.stores.base import Store
 from mailhub.mail.stores.imap import ImapStore
@@ -87,24 +86,21 @@ class ServerAccess:
         given = self._credentials
         login: PasswordLogin | OAuth2Login = PasswordLogin(given.username, given.password)
         if given.grant is not None:
-            login = OAuth2Login(given.username, self._access_token)
+            login = OAuth2Login(given.username, self._access_token, self._renew_refused)
         found = server_settings(protocol, given.host, given.port, given.encryption, login)
         return replace(found, answer_limit=_ANSWERS * settings.MAILHUB_JSON_BODY_LIMIT)
 
     def _opened(self, way: Way) -> Way:
-        try:
-            way.open()
-        except LoginFailed:
-            if self.renewal is not None or not self._may_renew:
-                raise
-            self._renew()
-            way.open()
+        way.open()
         return way
 
-    @property
-    def _may_renew(self) -> bool:
+    def _renew_refused(self, _token: str) -> bool:
         grant = self._credentials.grant
-        return grant is not None and bool(grant.refresh_token and self._credentials.token_url)
+        may = grant is not None and bool(grant.refresh_token and self._credentials.token_url)
+        if self.renewal is not None or not may:
+            return False
+        self._renew()
+        return True
 
     def _access_token(self) -> str:
         if self.renewal is not None:

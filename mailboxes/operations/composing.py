@@ -52,10 +52,15 @@ def compose(options: MailOptions, *, username: str) -> OutgoingMessage:
             f"A message may have {limit} recipients; this one has {len(people)}.",
             code="too_many_recipients",
         )
+    return written(options, options.sender or _own_address(username))
+
+
+def written(options: MailOptions, sender: Address) -> OutgoingMessage:
+    """The same beyond any limit, as a draft may be. Raises InvalidMessage."""
     given = {name.lower() for name, _ in options.headers}
     meant = _PRIORITY_FIELDS.get(options.priority, ())
     return OutgoingMessage(
-        sender=options.sender or _own_address(username),
+        sender=sender,
         to=options.to,
         cc=options.cc,
         bcc=options.bcc,
@@ -82,14 +87,19 @@ def draft_octets(message: OutgoingMessage) -> bytes:
 
 
 def _within_limit(content: bytes) -> bytes:
+    refuse_too_large(len(content))
+    return content
+
+
+def refuse_too_large(octets: int) -> None:
+    """Raises TooLarge for a message of so many octets."""
     limit = settings.MAILHUB_MESSAGE_LIMIT
-    if len(content) > limit:
+    if octets > limit:
         raise TooLarge(
-            f"The message has {_megabytes(len(content))} MB with its attachments encoded; "
+            f"The message has {_megabytes(octets)} MB with its attachments encoded; "
             f"{_megabytes(limit)} MB are taken.",
             code="message_too_large",
         )
-    return content
 
 
 def _megabytes(octets: int) -> str:

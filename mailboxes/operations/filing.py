@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mailhub.mail.errors import CommandRefused, FolderMissing, MessageMissing
+from mailhub.mail.errors import FolderMissing, MessageMissing
 from mailhub.mail.parsing import parse_headers
-from mailhub.mail.stores.base import RemoteFolder, Role, Store
-from mailhub.mail.stores.folder_names import quote
-
-# What mail programs call the folder that they make where there is none.
-_NAMES = {Role.DRAFTS: "Drafts", Role.TRASH: "Trash"}
+from mailhub.mail.stores.base import Role, Store
+from mailhub.mail.stores.special_folders import find_message, folder_of, folder_or_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +30,10 @@ class Moved:
 
 def save_to_draft(store: Store, content: bytes, message_id: str) -> Saved:
     """Add the message to Drafts, which is made where it is missing."""
-    path = _folder_or_new(store, Role.DRAFTS)
+    path = folder_or_new(store, Role.DRAFTS)
     uid = store.append(path, content, flags=["\\Draft", "\\Seen"])
     if uid is None:
-        uid = _find(store, path, message_id)
+        uid = find_message(store, path, message_id)
     return Saved(path, uid)
 
 
@@ -50,12 +47,12 @@ def move_to_trash(store: Store, uid: int, source: str) -> Moved:
     message = next(iter(store.fetch([uid], headers_only=True)), None)
     if message is None:
         raise MessageMissing(f"There is no message {uid} in {source}.")
-    path = _folder_or_new(store, Role.TRASH)
+    path = folder_or_new(store, Role.TRASH)
     if path == source:
         return Moved(uid, source, path, uid)
     new_uid = store.move([uid], path).get(uid)
     if new_uid is None:
-        new_uid = _find(store, path, f"<{parse_headers(message.content).message_id}>")
+        new_uid = find_message(store, path, f"<{parse_headers(message.content).message_id}>")
     return Moved(uid, source, path, new_uid)
 
 
@@ -65,7 +62,7 @@ def empty_trash(store: Store, uid: int | None) -> int:
     Raises FolderMissing where there is no Trash, MessageMissing, CommandRefused where the
     server cannot delete single messages.
     """
-    folder = _folder(store.folders(), Role.TRASH)
+    folder = folder_of(store.folders(), Role.TRASH)
     if folder is None:
         raise FolderMissing("The account has no Trash folder.")
     store.select(folder.path, read_only=False)
@@ -75,34 +72,3 @@ def empty_trash(store: Store, uid: int | None) -> int:
     if uids:
         store.expunge(uids)
     return len(uids)
-
-
-def _folder(folders: list[RemoteFolder], role: Role) -> RemoteFolder | None:
-    return next((folder for folder in folders if folder.role is role), None)
-
-
-def _folder_or_new(store: Store, role: Role) -> str:
-    folders = store.folders()
-    found = _folder(folders, role)
-    if found is not None:
-        return found.path
-    name = _NAMES[role]
-    try:
-        store.create_folder(name)
-    except CommandRefused:
-        # Some servers keep all folders of a person beneath INBOX.
-        inbox = next((folder for folder in folders if folder.path == "INBOX"), None)
-        if inbox is None or not inbox.delimiter:
-            raise
-        name = f"INBOX{inbox.delimiter}{name}"
-        store.create_folder(name)
-    return name
-
-
-def _find(store: Store, path: str, message_id: str) -> int | None:
-    """The newest message of this id in a folder, for servers that tell no new UIDs."""
-    if not message_id.strip("<>") or not message_id.isascii():
-        return None
-    store.select(path)
-    found = store.uids(f"HEADER Message-ID {quote(message_id.encode()).decode()}")
-    return found[-1] if found else None

@@ -26,7 +26,6 @@ LONGEST_EXCERPT = 160
 _BEFORE_MATCH = 40
 _UNSPACED = re.compile(f"[{UNSPACED_CLASS}]")
 _LETTER = r"[^\W_]"
-_STARTS = rf"(?:(?<!{_LETTER})|(?<=[{UNSPACED_CLASS}]))"
 _ENDS = rf"(?:(?!{_LETTER})|(?=[{UNSPACED_CLASS}]))"
 _RUNS = re.compile(rf"[{UNSPACED_CLASS}]+|(?:(?![{UNSPACED_CLASS}]){_LETTER})+")
 
@@ -66,7 +65,7 @@ class Highlights:
     def _excerpt(self, snippet: str, text: str) -> Excerpt:
         if self._in_text is not None:
             flat = " ".join(text[:LONGEST_READ].split())
-            first = self._in_text.search(_fold(flat))
+            first = self._in_text.search(fold(flat))
             if first is not None:
                 shown = _cut(flat, first.start(), first.end())
                 return Excerpt(shown, find_ranges(self._in_text, shown))
@@ -75,16 +74,24 @@ class Highlights:
     @cached_property
     def _in_subject(self) -> re.Pattern[str] | None:
         places = (Place.ANYWHERE, Place.SUBJECT)
-        return _pattern(words for words in self._words if words.place in places)
+        return pattern_of(words for words in self._words if words.place in places)
 
     @cached_property
     def _in_text(self) -> re.Pattern[str] | None:
-        return _pattern(words for words in self._words if words.place is Place.ANYWHERE)
+        return pattern_of(words for words in self._words if words.place is Place.ANYWHERE)
+
+
+def pattern_of(words: Iterable[Words]) -> re.Pattern[str] | None:
+    """Finds any of these in a folded text; None where they hold no letter."""
+    alternatives = [pattern for some in words if (pattern := _alternative(some))]
+    # The longest first: one is found where another is its beginning.
+    alternatives.sort(key=len, reverse=True)
+    return re.compile("|".join(alternatives)) if alternatives else None
 
 
 def find_ranges(pattern: re.Pattern[str] | None, text: str) -> tuple[Range, ...]:
     """Where it matches, in order, without overlaps."""
-    return tuple(found.span() for found in pattern.finditer(_fold(text))) if pattern else ()
+    return tuple(found.span() for found in pattern.finditer(fold(text))) if pattern else ()
 
 
 def marked_html(text: str, ranges: Sequence[Range]) -> SafeString:
@@ -111,24 +118,19 @@ def _cut(text: str, start: int, end: int) -> str:
     return f"{'…' if first else ''}{text[first:last]}{'…' if last < len(text) else ''}"
 
 
-def _pattern(words: Iterable[Words]) -> re.Pattern[str] | None:
-    alternatives = [pattern for some in words if (pattern := _alternative(some))]
-    # The longest first: one is found where another is its beginning.
-    alternatives.sort(key=len, reverse=True)
-    return re.compile("|".join(alternatives)) if alternatives else None
-
-
 def _alternative(words: Words) -> str:
-    runs = _RUNS.findall(_fold(words.text))
+    runs = _RUNS.findall(fold(words.text))
     if not runs:
         return ""
-    parts = [
-        re.escape(run) if _UNSPACED.match(run) else f"{_STARTS}{re.escape(run)}{_ENDS}"
-        for run in runs
-    ]
+    parts = [re.escape(run) if _UNSPACED.match(run) else _whole(re.escape(run)) for run in runs]
     if words.is_prefix:
         parts[-1] = parts[-1].removesuffix(_ENDS)
     return r"[\W_]*".join(parts)
+
+
+def _whole(run: str) -> str:
+    """What is before it is looked at last: a search for letters is far quicker than one for it."""
+    return f"{run}(?:(?<!{_LETTER}{run})|(?<=[{UNSPACED_CLASS}]{run})){_ENDS}"
 
 
 class _Folding(dict[int, str]):
@@ -143,8 +145,19 @@ class _Folding(dict[int, str]):
 
 
 _FOLDING = _Folding()
+# All but letters that are as they would be folded, of the scripts that mail is written in.
+_MAY_CHANGE = re.compile("[^\x00-\x7fа-ик-яα-ω\u3041-\u304a\u4e00-\u9fff\uac00-\ud7a3]+")
+# To replace more different characters one after the other is dearer than to look each up.
+_MOST_REPLACED = 40
 
 
-def _fold(text: str) -> str:
-    """Of the same length, so that ranges of it are ranges of the text."""
-    return text.lower() if text.isascii() else text.translate(_FOLDING)
+def fold(text: str) -> str:
+    """Without case and accents; of the same length, so that ranges of it are the text's."""
+    if text.isascii():
+        return text.lower()
+    found = set("".join(_MAY_CHANGE.findall(text)))
+    if len(found) > _MOST_REPLACED:
+        return text.translate(_FOLDING).lower()
+    for character in found:
+        text = text.replace(character, _FOLDING[ord(character)])
+    return text.lower()

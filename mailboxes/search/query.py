@@ -44,7 +44,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class FolderName:
-    """A folder in which a message lies, or does not, in lower case."""
+    """A folder in which a message lies, or does not, its case folded."""
 
     name: str
     is_excluded: bool = False
@@ -104,6 +104,12 @@ def read_query(text: str) -> SearchQuery:
     return reader.query()
 
 
+def may_go_on(text: str) -> bool:
+    """Whether its last word is long enough to be looked for as the beginning of one."""
+    last = _LAST_WORD.search(text)
+    return last is not None and len(last[0]) >= SHORTEST_PREFIX
+
+
 class _Reader:
     def __init__(self) -> None:
         self._words: list[Words] = []
@@ -121,7 +127,7 @@ class _Reader:
         if name in ("", "from", "to", "subject"):
             self._read_words(part, value, Place(name), excluded)
         elif name == "in" and value.strip():
-            self._folders.append(FolderName(value.strip().lower(), excluded))
+            self._folders.append(FolderName(value.strip().casefold(), excluded))
         elif not (self._read_state(name, value, excluded) or self._read_day(name, value, excluded)):
             self._read_words(part, f"{name} {value}", Place.ANYWHERE, excluded)
 
@@ -139,8 +145,7 @@ class _Reader:
 
     def _read_words(self, part: re.Match[str], value: str, place: Place, is_excluded: bool) -> None:
         is_starred = bool(part["star"]) or (part["phrase"] is None and value.endswith("*"))
-        last = _LAST_WORD.search(value)
-        is_prefix = is_starred and last is not None and len(last[0]) >= SHORTEST_PREFIX
+        is_prefix = is_starred and may_go_on(value)
         if has_words(value):
             self._words.append(
                 Words(text=value, place=place, is_prefix=is_prefix, is_excluded=is_excluded)

@@ -1,113 +1,43 @@
-"""Octets from a mail server → values to store. Pure, and raises for nothing it reads."""
+"""What a mail server says of a message beside its octets, and what these say."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from mailboxes.raw_store import digest_of
+from mailboxes.sync.letters import Letter
 from mailboxes.sync.plan import Flags
-from mailhub.mail.parsing import (
-    Mailbox,
-    ParsedAttachment,
-    ParsedHeaders,
-    ParsedMessage,
-    parse_body,
-    parse_headers,
-    parse_message,
-)
-from mailhub.mail.stores.base import RemoteMessage
-
-# What is kept for lists and search; a reader gets the whole text from the raw message.
-LONGEST_TEXT = 256 * 1024
-LONGEST_ID = 998
-
-Person = dict[str, str]
+from mailhub.mail.stores.base import NO_ARRIVAL, RemoteMessage
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """What the whole message adds to its header."""
-
-    raw_digest: str
-    snippet: str
-    text: str
-    attachments: tuple[ParsedAttachment, ...]
-
-    @property
-    def has_attachments(self) -> bool:
-        """Whether there is something to save besides the images shown in the text."""
-        return any(not attachment.inline for attachment in self.attachments)
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A message in a folder, by its header; `body` where all of it was fetched."""
+class Envelope(NamedTuple):
+    """A message in a folder."""
 
     uid: int
     flags: Flags
     received_at: datetime
     size: int
-    headers: ParsedHeaders
-    header_digest: str
-    body: Body | None = None
+    letter: Letter
 
     @property
     def identifies_itself(self) -> bool:
         """Whether header, size and arrival tell it from every other message."""
-        return bool(self.headers.message_id)
+        return bool(self.letter.message_id)
 
 
-def read_envelope(message: RemoteMessage) -> Envelope:
-    """From a message of which the header was fetched."""
-    return _envelope(message, parse_headers(message.content), None)
-
-
-def read_message(message: RemoteMessage) -> Envelope:
-    """From a message of which all was fetched."""
-    parsed = parse_message(message.content)
-    return _envelope(message, parsed, _body(digest_of(message.content), parsed))
-
-
-def read_body(content: bytes, raw_digest: str) -> Body:
-    """From a whole message of which the header is stored already."""
-    return _body(raw_digest, parse_body(content))
-
-
-def header_digest(content: bytes) -> str:
-    """128 bits of the SHA-256 of the header, the same for a header and a whole message."""
-    end = content.find(b"\r\n\r\n")
-    header = content if end < 0 else content[:end]
-    return hashlib.sha256(header.rstrip(b"\r\n")).hexdigest()[:32]
-
-
-def people(mailboxes: tuple[Mailbox, ...]) -> list[Person]:
-    """As they stand in the database and in the API."""
-    return [{"name": person.name, "address": person.address} for person in mailboxes]
-
-
-def words(*groups: tuple[Mailbox, ...]) -> str:
-    """Names and addresses as text to search."""
-    return " ".join(f"{person.name} {person.address}" for group in groups for person in group)
-
-
-def _body(raw_digest: str, parsed: ParsedMessage) -> Body:
-    return Body(
-        raw_digest=raw_digest,
-        snippet=parsed.snippet,
-        text=parsed.text[:LONGEST_TEXT],
-        attachments=parsed.attachments,
-    )
-
-
-def _envelope(message: RemoteMessage, headers: ParsedHeaders, body: Body | None) -> Envelope:
+def envelope_of(message: RemoteMessage, letter: Letter) -> Envelope:
+    """Of a message that was fetched, and what was read in it."""
     return Envelope(
         uid=message.uid,
         flags=Flags.read(message.flags),
-        received_at=message.received_at.astimezone(UTC),
+        received_at=_arrival(message, letter.date),
         size=max(0, message.size),
-        headers=headers,
-        header_digest=header_digest(message.content),
-        body=body,
+        letter=letter,
     )
+
+
+def _arrival(message: RemoteMessage, sent: datetime | None) -> datetime:
+    """When the server got it; where it does not tell, when the sender says it was sent."""
+    if message.received_at == NO_ARRIVAL and sent is not None and sent <= datetime.now(UTC):
+        return sent.astimezone(UTC)
+    return message.received_at.astimezone(UTC)

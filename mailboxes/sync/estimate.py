@@ -19,7 +19,10 @@ def estimate_end(run: SyncRun) -> datetime:
         taken = now - run.started_at
         return now + taken * (100 - run.percent) / run.percent
     ended = SyncRun.objects.filter(
-        account_id=run.account_id, state=SyncState.COMPLETED, started_at__isnull=False
+        account_id=run.account_id,
+        folders=run.folders,
+        state=SyncState.COMPLETED,
+        started_at__isnull=False,
     )
     last = ended.order_by("-created_at").values_list("started_at", "finished_at").first()
     usual = last[1] - last[0] if last and last[0] and last[1] else FIRST_GUESS

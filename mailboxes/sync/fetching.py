@@ -9,10 +9,11 @@ that fails too often, or that takes no new connection, ends the pass.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mailboxes.sync.control import Control, Interruption, PassInterrupted
+from mailboxes.sync.plan import LARGEST_UID
 from mailhub.logs import get_logger
 from mailhub.mail.errors import (
     CommandRefused,
@@ -28,6 +29,7 @@ log = get_logger(__name__)
 # What a new connection may cure.
 BROKEN_CONNECTION = (ConnectionFailed, ProtocolViolation, ServerTimeout)
 MOST_RECONNECTIONS = 40
+NOT_HANDED_OVER = "The server lists this message but does not hand it over."
 
 
 class Connection:
@@ -42,6 +44,12 @@ class Connection:
     def exists(self) -> int:
         """How many messages the folder held when it was selected."""
         return self._selected.messages if self._selected else 0
+
+    @property
+    def highest_uid(self) -> int:
+        """No message that the folder held when it was selected has a higher UID."""
+        uid_next = self._selected.uid_next if self._selected else 0
+        return uid_next - 1 if uid_next > 0 else LARGEST_UID
 
     def select(self, path: str) -> FolderStatus:
         """Select a folder; a new connection selects it again."""
@@ -69,7 +77,7 @@ class Connection:
 
 @dataclass(slots=True)
 class Fetched:
-    """`missing`: the server left them out; `refused`: with what it said."""
+    """`missing`: they are gone; `refused`: the server has them, with what it said."""
 
     messages: list[RemoteMessage] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
@@ -81,34 +89,56 @@ class Fetched:
         return not (self.messages or self.missing or self.refused)
 
 
+def ask_ahead(connection: Connection, uids: Sequence[int]) -> Iterator[RemoteMessage]:
+    """Ask for these whole messages: the `answer` that `fetch_batch` then reads.
+
+    In between the connection must not be used. Raises nothing.
+    """
+    try:
+        return connection.store.request(uids)
+    except MailError as error:
+        return _failing(error)
+
+
 def fetch_batch(
-    connection: Connection, control: Control, uids: Sequence[int], *, headers_only: bool
+    connection: Connection,
+    control: Control,
+    uids: Sequence[int],
+    *,
+    headers_only: bool,
+    answer: Iterator[RemoteMessage] | None = None,
 ) -> Fetched:
     """These messages of the selected folder. Raises MailError where the server is gone.
 
-    An interruption is raised only where nothing is found yet, or where the run is lost:
-    what has come in is handed back first, to be stored.
+    An interruption is raised only where nothing was asked for yet, or where the run is
+    lost: what has come in is handed back first, to be stored.
     """
     found = Fetched()
-    waiting = [_Batch(sorted(uids))]
+    waiting = [_Batch(sorted(uids), answer=answer)]
     while waiting:
         try:
-            control.check()
+            if waiting[-1].answer is None:
+                control.check()
         except PassInterrupted as interrupted:
             if found.is_empty or interrupted.reason is Interruption.LOST:
                 raise
-            return found
+            break
         waiting += _fetch_into(found, connection, waiting.pop(), headers_only)
     control.refuse_if_lost()
+    _look_for_missing(found, connection)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """`is_narrowed`: what came before it in a batch that failed was tried alone."""
+    """`is_narrowed`: what came before it in a batch that failed was tried alone.
+
+    `answer` is there where it was asked for already.
+    """
 
     uids: Sequence[int]
     is_narrowed: bool = False
+    answer: Iterator[RemoteMessage] | None = None
 
 
 def _fetch_into(
@@ -117,7 +147,8 @@ def _fetch_into(
     """Fetch a batch; what of it is to be tried again, the last first."""
     arrived: set[int] = set()
     try:
-        for message in connection.store.fetch(batch.uids, headers_only=headers_only):
+        answer = batch.answer or connection.store.fetch(batch.uids, headers_only=headers_only)
+        for message in answer:
             arrived.add(message.uid)
             found.messages.append(message)
     except (*BROKEN_CONNECTION, CommandRefused) as error:
@@ -135,6 +166,19 @@ def _fetch_into(
         ]
     found.missing.extend(uid for uid in batch.uids if uid not in arrived)
     return []
+
+
+def _look_for_missing(found: Fetched, connection: Connection) -> None:
+    """Tell what is gone from what the server has and keeps to itself."""
+    for uid in found.missing:
+        if any(connection.store.flags(uid, uid)):
+            found.refused[uid] = NOT_HANDED_OVER
+    found.missing = [uid for uid in found.missing if uid not in found.refused]
+
+
+def _failing(error: MailError) -> Iterator[RemoteMessage]:
+    yield from ()
+    raise error
 
 
 class Pace:

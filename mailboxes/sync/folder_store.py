@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from mailboxes.models import Folder, FolderEntry, FolderRole
@@ -57,6 +58,15 @@ class StoredFolder:
         )
 
 
+def _count_of(entries: QuerySet[FolderEntry]) -> Coalesce:
+    counted = entries.values("folder_id").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(counted), 0)
+
+
+def _reading_order(folder: StoredFolder) -> tuple[int, str]:
+    return _ORDER.get(folder.role, 4), folder.path
+
+
 class FolderStore:
     """The folders of one account."""
 
@@ -77,17 +87,31 @@ class FolderStore:
             Folder.objects.bulk_create(fresh)
         rows.update({row.path: row for row in fresh})
         found = [StoredFolder.of(rows[folder.path]) for folder in listed]
-        return sorted(found, key=lambda row: (_ORDER.get(row.role, 4), row.path))
+        return sorted(found, key=_reading_order)
+
+    def all(self) -> list[StoredFolder]:
+        """All that are stored, in the order in which to read them."""
+        found = [StoredFolder.of(row) for row in self._rows.all()]
+        return sorted(found, key=_reading_order)
+
+    def are_unread(self) -> bool:
+        """Whether no pass has read any of them yet."""
+        return not self._rows.filter(uid_validity__gt=0).exists()
 
     def not_listed(self, listed: Sequence[StoredFolder]) -> list[StoredFolder]:
         """Those that the server has no more."""
         paths = {folder.path for folder in listed}
-        return [StoredFolder.of(row) for row in self._rows.all() if row.path not in paths]
+        return [folder for folder in self.all() if folder.path not in paths]
 
     def restart(self, folder_id: int, uid_validity: int) -> None:
         """Nothing of the folder is known to be complete."""
         self._update(
-            folder_id, uid_validity=uid_validity, uid_next=0, highest_modseq=0, server_total=0
+            folder_id,
+            uid_validity=uid_validity,
+            uid_next=0,
+            highest_modseq=0,
+            server_total=0,
+            is_complete=False,
         )
 
     def reach(self, folder_id: int, checkpoint: Checkpoint) -> None:
@@ -98,6 +122,7 @@ class FolderStore:
             uid_next=checkpoint.uid_next,
             highest_modseq=checkpoint.highest_modseq,
             server_total=checkpoint.messages,
+            is_complete=True,
         )
 
     def reread(self, folder: StoredFolder) -> StoredFolder:
@@ -134,10 +159,17 @@ class FolderStore:
 
     def recount(self, folder_id: int) -> None:
         """Bring `total` and `unread` up to date."""
-        counts = FolderEntry.objects.filter(folder_id=folder_id).aggregate(
-            total=Count("pk"), unread=Count("pk", filter=Q(is_seen=False))
+        entries = FolderEntry.objects.filter(folder_id=OuterRef("pk")).order_by()
+        # In one statement, as another may store messages of the folder at the same time.
+        self._update(
+            folder_id,
+            total=_count_of(entries),
+            unread=_count_of(entries.filter(is_seen=False)),
         )
-        self._update(folder_id, **counts)
+
+    def count_in(self, folder_id: int, total: int, unread: int) -> None:
+        """So many came in; `recount` has the last word."""
+        self._update(folder_id, total=F("total") + total, unread=F("unread") + unread)
 
     def remove(self, folder_id: int) -> None:
         """Forget a folder whose messages have been forgotten."""

@@ -17,19 +17,24 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from mailboxes.models import BodyState, FolderEntry, Message
-from mailboxes.sync.envelopes import LONGEST_ID, Envelope, people, words
+from mailboxes.rows import take_ids
+from mailboxes.sync.envelopes import Envelope
 from mailboxes.sync.plan import Flags
-from mailboxes.threads import join_threads, refresh_threads
+from mailboxes.sync.writing import NewMessage, Placement, write_messages, write_placements
+from mailboxes.threads import Newcomer, join_threads, refresh_threads
 
 
 @dataclass(slots=True)
 class Placing:
-    """What became of a batch. `uncertain`: UIDs of which the whole message is needed.
+    """What became of a batch.
 
-    `rethreaded` are ids of messages whose conversation became part of another.
+    `created` are ids of new messages, `complete` those of them whose bodies are stored.
+    `uncertain` are UIDs of which the whole message is needed, `rethreaded` ids of messages
+    whose conversation became part of another.
     """
 
-    created: list[tuple[Message, Envelope]] = field(default_factory=list)
+    created: list[int] = field(default_factory=list)
+    complete: list[int] = field(default_factory=list)
     attached: list[Message] = field(default_factory=list)
     uncertain: list[int] = field(default_factory=list)
     rethreaded: list[int] = field(default_factory=list)
@@ -37,6 +42,7 @@ class Placing:
     def add(self, other: Placing) -> None:
         """Count another batch in."""
         self.created += other.created
+        self.complete += other.complete
         self.attached += other.attached
         self.uncertain += other.uncertain
         self.rethreaded += other.rethreaded
@@ -55,13 +61,18 @@ class _Known:
             "orphaned_at",
             "thread_id",
         )
-        headers = {envelope.header_digest for envelope in envelopes}
-        contents = {envelope.body.raw_digest for envelope in envelopes if envelope.body}
-        found = {row.pk: row for row in rows.filter(header_digest__in=headers)}
+        letters = [envelope.letter for envelope in envelopes]
+        contents = {letter.body.raw_digest for letter in letters if letter.body}
+        headers = {letter.header_digest for letter in letters if not letter.body}
+        found: dict[int, Message] = {}
         if contents:
-            found.update({row.pk: row for row in rows.filter(raw_digest__in=contents)})
-        here = FolderEntry.objects.filter(folder_id=folder_id, message_id__in=list(found))
-        uids = dict(here.values_list("message_id", "uid"))
+            found.update({row.pk: row for row in rows.filter(raw_digest__among=contents)})
+        if headers:
+            found.update({row.pk: row for row in rows.filter(header_digest__among=headers)})
+        uids: dict[int, int] = {}
+        if found:
+            here = FolderEntry.objects.filter(folder_id=folder_id, message_id__in=list(found))
+            uids.update(here.values_list("message_id", "uid"))
         self.stale = {pk for pk, uid in uids.items() if uid < 0}
         taken = uids.keys() - self.stale
         self._by_header: dict[str, list[Message]] = defaultdict(list)
@@ -78,12 +89,13 @@ class _Known:
 
     def match(self, envelope: Envelope) -> tuple[Message | None, bool]:
         """The known message that this one is, and whether that is uncertain."""
-        if envelope.body is not None:
-            same = self._unused(self._by_content[envelope.body.raw_digest])
+        body = envelope.letter.body
+        if body is not None:
+            same = self._unused(self._by_content[body.raw_digest])
             return (self._use(same[0]), False) if same else (None, False)
         alike = [
             row
-            for row in self._unused(self._by_header[envelope.header_digest])
+            for row in self._unused(self._by_header[envelope.letter.header_digest])
             if row.size == envelope.size
         ]
         if envelope.identifies_itself:
@@ -104,11 +116,13 @@ class _Known:
 def place_envelopes(account_id: UUID, folder_id: int, envelopes: Sequence[Envelope]) -> Placing:
     """Store the placements of these messages, and those that are new. One transaction's work."""
     stored = FolderEntry.objects.filter(
-        folder_id=folder_id, uid__in=[envelope.uid for envelope in envelopes]
+        folder_id=folder_id, uid__among=[envelope.uid for envelope in envelopes]
     )
     present = set(stored.values_list("uid", flat=True))
     known = _Known(account_id, folder_id, envelopes)
-    placing, entries = Placing(), []
+    placing = Placing()
+    fresh: list[Envelope] = []
+    entries: list[Placement] = []
     for envelope in envelopes:
         if envelope.uid in present:
             continue
@@ -116,22 +130,55 @@ def place_envelopes(account_id: UUID, folder_id: int, envelopes: Sequence[Envelo
         if is_uncertain:
             placing.uncertain.append(envelope.uid)
         elif message is None:
-            placing.created.append((_new_message(account_id, envelope), envelope))
+            fresh.append(envelope)
         else:
             placing.attached.append(message)
             if message.pk in known.stale:
                 _renew_entry(folder_id, message, envelope)
             else:
-                entries.append(_entry(folder_id, message, envelope))
-    created = [message for message, _ in placing.created]
-    placing.rethreaded = join_threads(account_id, created)
-    Message.objects.bulk_create(created)
-    entries += [_entry(folder_id, message, envelope) for message, envelope in placing.created]
-    FolderEntry.objects.bulk_create(entries)
+                lacks_body = message.body_state == BodyState.PENDING
+                entries.append(
+                    Placement(
+                        envelope.uid, message.pk, message.received_at, lacks_body, envelope.flags
+                    )
+                )
     found_again = [row for row in placing.attached if row.orphaned_at is not None]
-    Message.objects.filter(pk__in=[row.pk for row in found_again]).update(orphaned_at=None)
-    refresh_threads(row.thread_id for row in created + found_again)
+    if found_again:
+        Message.objects.filter(pk__in=[row.pk for row in found_again]).update(orphaned_at=None)
+    touched = _create(account_id, fresh, placing, entries)
+    write_placements(account_id, folder_id, entries)
+    refresh_threads({row.thread_id for row in found_again} | touched)
     return placing
+
+
+def _create(
+    account_id: UUID, envelopes: Sequence[Envelope], placing: Placing, entries: list[Placement]
+) -> frozenset[int]:
+    """Store new messages; the ids of older conversations that they became part of."""
+    if not envelopes:
+        return frozenset()
+    joined = join_threads(
+        account_id,
+        [Newcomer(envelope.letter.thread_keys, envelope.received_at) for envelope in envelopes],
+    )
+    ids = take_ids(Message, len(envelopes))
+    write_messages(
+        account_id,
+        [
+            NewMessage(pk, thread_id, envelope)
+            for pk, thread_id, envelope in zip(ids, joined.thread_ids, envelopes, strict=True)
+        ],
+    )
+    for pk, envelope in zip(ids, envelopes, strict=True):
+        placing.created.append(pk)
+        lacks_body = envelope.letter.body is None
+        if not lacks_body:
+            placing.complete.append(pk)
+        entries.append(
+            Placement(envelope.uid, pk, envelope.received_at, lacks_body, envelope.flags)
+        )
+    placing.rethreaded = list(joined.moved)
+    return joined.known
 
 
 def flag_values(flags: Flags) -> dict[str, object]:
@@ -145,47 +192,7 @@ def flag_values(flags: Flags) -> dict[str, object]:
     }
 
 
-def _entry(folder_id: int, message: Message, envelope: Envelope) -> FolderEntry:
-    return FolderEntry(
-        folder_id=folder_id,
-        account_id=message.account_id,
-        message=message,
-        uid=envelope.uid,
-        received_at=message.received_at,
-        lacks_body=message.body_state == BodyState.PENDING,
-        **flag_values(envelope.flags),
-    )
-
-
 def _renew_entry(folder_id: int, message: Message, envelope: Envelope) -> None:
     FolderEntry.objects.filter(folder_id=folder_id, message=message).update(
         uid=envelope.uid, **flag_values(envelope.flags)
-    )
-
-
-def _new_message(account_id: UUID, envelope: Envelope) -> Message:
-    headers, body = envelope.headers, envelope.body
-    sender = people(headers.sender[:1])
-    return Message(
-        account_id=account_id,
-        message_id=headers.message_id[:LONGEST_ID],
-        in_reply_to=headers.in_reply_to[:LONGEST_ID],
-        references=list(headers.references),
-        subject=headers.subject,
-        sender=sender[0] if sender else {},
-        to=people(headers.to),
-        cc=people(headers.cc),
-        bcc=people(headers.bcc),
-        reply_to=people(headers.reply_to),
-        sender_text=words(headers.sender),
-        recipient_text=words(headers.to, headers.cc, headers.bcc),
-        date=headers.date,
-        received_at=envelope.received_at,
-        size=envelope.size,
-        header_digest=envelope.header_digest,
-        raw_digest=body.raw_digest if body else "",
-        snippet=body.snippet if body else "",
-        text=body.text if body else "",
-        has_attachments=body.has_attachments if body else False,
-        body_state=BodyState.STORED if body else BodyState.PENDING,
     )

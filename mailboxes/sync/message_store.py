@@ -1,8 +1,8 @@
 """What a pass keeps of the messages of an account: where they lie, headers, bodies.
 
-Every method that writes does so in transactions of a hundred rows, as SQLite has one
-writer. All of them may be repeated: a pass that was killed between two of them, and is
-carried out again, comes to the same end.
+Every method that writes does so in transactions of two hundred rows, as SQLite has one
+writer; on PostgreSQL more messages are placed at once. All of them may be repeated: a pass
+that was killed between two of them, and is carried out again, comes to the same end.
 """
 
 from __future__ import annotations
@@ -21,19 +21,25 @@ from django.utils import timezone
 from mailboxes.journal import forget_old_removals, writing
 from mailboxes.models import Attachment, BodyState, FolderEntry, Message, SkippedMessage
 from mailboxes.models.skipped_message import TRIES_BEFORE_LEAVING
+from mailboxes.news import NewMail
 from mailboxes.raw_store import RawStore
 from mailboxes.signals import message_stored
 from mailboxes.sync.batches import in_batches
-from mailboxes.sync.envelopes import Body, Envelope
+from mailboxes.sync.envelopes import Envelope
+from mailboxes.sync.letters import Body
 from mailboxes.sync.matching import Placing, flag_values, place_envelopes
 from mailboxes.sync.plan import Flags, within
+from mailboxes.sync.statistics import count_for_the_first_time
+from mailboxes.sync.writing import write_attachments, write_suspects
 from mailboxes.threads import drop_empty_threads, refresh_threads
+from mailhub.mail.stores.base import Measure
 
-BATCH = 100
+BATCH = 200
+# Where nobody else waits meanwhile, fewer statements a message.
+_BATCH_BESIDE_OTHERS = 500
 LOOKUP = 500
-LONGEST_FILENAME = 255
-LONGEST_TYPE = 255
-LONGEST_ID = 998
+# So many messages of a pass make a database that knew of none plan anew.
+WORTH_COUNTING = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,29 @@ class Pending:
     size: int
 
 
-class MessageStore:
-    """The messages of one account."""
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """`elsewhere`: UIDs of new messages that may be known from elsewhere. `here`: UIDs under
+    which the folder holds a message, or held it, → those of new ones that may be the same.
+    """
 
-    def __init__(self, account_id: UUID) -> None:
+    elsewhere: set[int]
+    here: Mapping[int, Sequence[int]]
+
+
+class MessageStore:
+    """The messages of one account. `all_are_new`: what is stored arrived a moment ago.
+
+    `placed_at_once`: so many messages are one transaction of `place`.
+    """
+
+    def __init__(self, account_id: UUID, *, all_are_new: bool = False) -> None:
         self.account_id = account_id
         self.raw = RawStore(account_id)
+        self._news = NewMail(account_id, all_are_new=all_are_new)
+        self._placed = 0
         self._messages = Message.objects.filter(account_id=account_id)
+        self.placed_at_once = BATCH if connection.vendor == "sqlite" else _BATCH_BESIDE_OTHERS
 
     def flags_between(self, folder_id: int, first: int, last: int) -> dict[int, Flags]:
         """What is stored of the folder, from one UID to another."""
@@ -66,6 +88,11 @@ class MessageStore:
             found |= _flags_by_uid(FolderEntry.objects.filter(folder_id=folder_id, uid__in=some))
         return found
 
+    def newest_uid(self, folder_id: int) -> int:
+        """The highest UID stored of the folder; 0 where there is none."""
+        rows = FolderEntry.objects.filter(folder_id=folder_id, uid__gt=0)
+        return rows.order_by("-uid").values_list("uid", flat=True).first() or 0
+
     def uids_within(self, folder_id: int, ranges: Sequence[tuple[int, int]]) -> list[int]:
         """The UIDs stored of the folder that lie in one of these ascending ranges."""
         if not ranges:
@@ -73,6 +100,37 @@ class MessageStore:
         rows = FolderEntry.objects.filter(folder_id=folder_id, uid__gt=0)
         rows = rows.filter(uid__gte=ranges[0][0], uid__lte=max(last for _, last in ranges))
         return within(rows.order_by("uid").values_list("uid", flat=True).iterator(2000), ranges)
+
+    def uids_alike(self, folder_id: int, envelopes: Sequence[Envelope]) -> list[int]:
+        """Other UIDs of the folder under which a message with one of these headers is stored."""
+        found: set[int] = set()
+        for some in in_batches([envelope.letter.header_digest for envelope in envelopes], LOOKUP):
+            rows = FolderEntry.objects.filter(folder_id=folder_id, uid__gt=0)
+            alike = self._messages.filter(header_digest__among=some)
+            found |= set(rows.filter(message__in=alike).values_list("uid", flat=True))
+        return sorted(found - {envelope.uid for envelope in envelopes})
+
+    def possibly_known(self, folder_id: int, measures: Iterable[Measure]) -> Alike:
+        """Which of these new messages of the folder arrived when one that is stored did, with
+        the same size.
+        """
+        wanted: dict[tuple[datetime, int], list[int]] = defaultdict(list)
+        for measure in measures:
+            wanted[measure.received_at, measure.size].append(measure.uid)
+        found: dict[int, list[int]] = {}
+        for moments in in_batches(sorted({received_at for received_at, _ in wanted}), LOOKUP):
+            rows = self._messages.filter(received_at__among=moments)
+            for pk, moment, size in rows.values_list("pk", "received_at", "size").iterator(2000):
+                if (uids := wanted.get((moment, size))) is not None:
+                    found[pk] = uids
+        here: dict[int, list[int]] = {}
+        for some in in_batches(list(found), LOOKUP):
+            entries = FolderEntry.objects.filter(
+                folder_id=folder_id, uid__gt=0, message_id__in=some
+            )
+            for pk, uid in entries.values_list("message_id", "uid"):
+                here[uid] = found.pop(pk)
+        return Alike({uid for uids in found.values() for uid in uids}, here)
 
     def count_known(self, folder_id: int) -> int:
         """How many messages of the folder are stored, or are left alone because they failed."""
@@ -133,19 +191,17 @@ class MessageStore:
     def place(self, folder_id: int, envelopes: Sequence[Envelope]) -> Placing:
         """Store these messages of the folder: known ones by their placement alone."""
         result = Placing()
-        for some in in_batches(envelopes, BATCH):
+        for some in in_batches(envelopes, self.placed_at_once):
             with writing(self.account_id) as note:
                 placing = place_envelopes(self.account_id, folder_id, some)
+                self._news.arrived(folder_id, placing.created)
                 found_again = [row.pk for row in placing.attached if row.orphaned_at is not None]
                 note.changed([*(row.pk for row in placing.attached), *placing.rethreaded])
-                note.added([*(message.pk for message, _ in placing.created), *found_again])
-                self._describe_attachments(
-                    (message.pk, envelope.body)
-                    for message, envelope in placing.created
-                    if envelope.body is not None
-                )
-                self._announce(message.pk for message, envelope in placing.created if envelope.body)
+                note.added(found_again)
+                note.created(placing.created)
+                self._announce(placing.complete)
             result.add(placing)
+        self._count_placed(len(envelopes))
         return result
 
     def pending(self, folder_id: int, limit: int) -> list[Pending]:
@@ -178,7 +234,8 @@ class MessageStore:
                 _write_bodies(some)
                 ids = [pk for pk, _ in some]
                 Attachment.objects.filter(message_id__in=ids).delete()
-                self._describe_attachments(some)
+                write_attachments(some)
+                write_suspects(some)
                 FolderEntry.objects.filter(message_id__in=ids).update(lacks_body=False)
                 note.changed(ids)
                 self._announce(ids)
@@ -189,6 +246,7 @@ class MessageStore:
             with transaction.atomic():
                 self._messages.filter(pk__in=some).update(body_state=state)
                 FolderEntry.objects.filter(message_id__in=some).update(lacks_body=False)
+                self._news.readable(some)
 
     def want_bodies_again(self) -> None:
         """A full pass tries once more what the servers did not hand over."""
@@ -207,9 +265,12 @@ class MessageStore:
             known = set(rows.values_list("uid", flat=True))
             rows.update(tries=F("tries") + 1, last_tried_at=now)
             SkippedMessage.objects.bulk_create(
-                SkippedMessage(folder_id=folder_id, uid=uid, reason=reason, last_tried_at=now)
-                for uid, reason in reasons.items()
-                if uid not in known
+                (
+                    SkippedMessage(folder_id=folder_id, uid=uid, reason=reason, last_tried_at=now)
+                    for uid, reason in reasons.items()
+                    if uid not in known
+                ),
+                ignore_conflicts=True,
             )
         return self.left_alone(folder_id) & reasons.keys()
 
@@ -226,8 +287,10 @@ class MessageStore:
 
     def forget_skipped(self, folder_id: int, uids: Sequence[int]) -> None:
         """These came in after all."""
-        for some in in_batches(uids, 500):
-            SkippedMessage.objects.filter(folder_id=folder_id, uid__in=some).delete()
+        skipped = SkippedMessage.objects.filter(folder_id=folder_id)
+        if skipped.exists():
+            for some in in_batches(uids, LOOKUP):
+                skipped.filter(uid__in=some).delete()
 
     def remove_orphans(self, before: datetime) -> None:
         """Delete what has lain in no folder since `before`, with its raw message."""
@@ -241,26 +304,18 @@ class MessageStore:
             digests = {digest for digest in some.values() if digest}
             shared = self._messages.filter(raw_digest__in=digests)
             self.raw.delete(digests - set(shared.values_list("raw_digest", flat=True)))
+        self.raw.delete_abandoned()
         forget_old_removals(self.account_id)
 
-    def _describe_attachments(self, bodies: Iterable[tuple[int, Body]]) -> None:
-        Attachment.objects.bulk_create(
-            Attachment(
-                message_id=pk,
-                index=attachment.index,
-                filename=attachment.filename[:LONGEST_FILENAME],
-                content_type=attachment.content_type[:LONGEST_TYPE],
-                size=attachment.size,
-                content_id=attachment.content_id[:LONGEST_ID],
-                is_inline=attachment.inline,
-            )
-            for pk, body in bodies
-            for attachment in body.attachments
-        )
+    def _count_placed(self, messages: int) -> None:
+        before, self._placed = self._placed, self._placed + messages
+        if before < WORTH_COUNTING <= self._placed:
+            count_for_the_first_time()
 
     def _announce(self, message_ids: Iterable[int]) -> None:
         ids = list(message_ids)
         if ids:
+            self._news.readable(ids)
             send = partial(
                 message_stored.send_robust,
                 sender=MessageStore,
@@ -280,20 +335,26 @@ def _flags_by_uid(rows: QuerySet[FolderEntry]) -> dict[int, Flags]:
 
 
 def _write_bodies(bodies: Sequence[tuple[int, Body]]) -> None:
-    """One prepared statement for all: the ORM would compile each row's anew."""
+    """In one statement, at the end of which SQLite flushes its index of words."""
+    values = [
+        value
+        for pk, body in bodies
+        for value in (
+            pk,
+            body.raw_digest,
+            body.snippet,
+            body.text,
+            body.has_attachments,
+            BodyState.STORED.value,
+        )
+    ]
+    if not values:
+        return
+    rows = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(bodies))
     with connection.cursor() as cursor:
-        cursor.executemany(
-            'UPDATE "messages" SET "raw_digest" = %s, "snippet" = %s, "text" = %s,'
-            ' "has_attachments" = %s, "body_state" = %s WHERE "id" = %s',
-            [
-                (
-                    body.raw_digest,
-                    body.snippet,
-                    body.text,
-                    body.has_attachments,
-                    BodyState.STORED.value,
-                    pk,
-                )
-                for pk, body in bodies
-            ],
+        cursor.execute(
+            "UPDATE messages SET raw_digest = column2, snippet = column3, text = column4,"  # noqa: S608 - places of values
+            " has_attachments = column5, body_state = column6"
+            f" FROM (VALUES {rows}) AS body WHERE messages.id = column1",
+            values,
         )

@@ -111,16 +111,21 @@ def _tells_changes(status: FolderStatus, stored: Checkpoint) -> bool:
     return 0 < stored.highest_modseq <= status.highest_modseq and stored.uid_next <= status.uid_next
 
 
-def ranges_newest_first(uids: Sequence[int], size: int) -> Iterator[UidRange]:
-    """Stretches of `size` of these ascending UIDs; together they cover every UID there is."""
-    last = LARGEST_UID
+def ranges_newest_first(
+    uids: Sequence[int], size: int, *, highest: int = LARGEST_UID
+) -> Iterator[UidRange]:
+    """Stretches of `size` of these ascending UIDs; together they cover every UID there is.
+
+    But for those above `highest` and all of `uids`, of which nothing is known.
+    """
+    last = highest = max([highest, *uids[-1:]])
     for end in range(len(uids), 0, -size):
         part = uids[max(0, end - size) : end]
         first = part[0] if end > size else 1
         yield UidRange(first, last, part)
         last = first - 1
     if not uids:
-        yield UidRange(1, LARGEST_UID, ())
+        yield UidRange(1, highest, ())
 
 
 def within(uids: Iterable[int], ranges: Sequence[tuple[int, int]]) -> list[int]:

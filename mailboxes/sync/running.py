@@ -16,27 +16,32 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from os import getpid
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from django.db import Error as DatabaseError
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
-from accounts.models import EmailAccount
-from mailboxes.connections import store_of
+from accounts.disabling import disable_account
+from accounts.events.publishing import publish
+from accounts.models import AccountProtocol, EmailAccount
+from mailboxes.connections import maildrop_of, store_of
 from mailboxes.models import SyncRun, SyncState
 from mailboxes.models.sync_run import UNDER_WAY
 from mailboxes.sync.control import Control, Interruption, PassInterrupted, Progress
 from mailboxes.sync.engine import Order, Pass
+from mailboxes.sync.pop3_pass import Pop3Pass
 from mailboxes.sync.requesting import enqueue_run, request_sync
-from mailhub.errors import MailhubError
+from mailhub.errors import Busy, MailhubError
 from mailhub.logs import get_logger
 from mailhub.mail.errors import MailError
+from mailhub.mail.octets import SpoolFailed
 from mailhub.supervised import is_stopping
 
 log = get_logger(__name__)
@@ -45,6 +50,8 @@ log = get_logger(__name__)
 TURN_SECONDS = 60.0
 BEAT_SECONDS = 0.5
 PATIENCE_WITH_CANCEL = 1.0
+# A worker has other runs to care for than one whose server takes no more connections.
+PATIENCE_FOR_A_PLACE = 1.0
 PERMANENT_FAILURES_BEFORE_DISABLING = 3
 RUNS_KEPT = 100
 
@@ -53,12 +60,15 @@ Watch = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a turn ended; `state` None leaves the run for the next turn."""
+    """How a turn ended; `state` None leaves the run for the next turn, `is_put_back` after a
+    while: there was no place among the connections to the server, or no database.
+    """
 
     state: SyncState | None
     error: str = ""
     code: str = ""
     is_permanent: bool = False
+    is_put_back: bool = False
 
 
 def carry_out(
@@ -87,7 +97,7 @@ def carry_out(
         raise
     _note_progress(run.pk, worker, progress)
     if outcome.state is None:
-        _leave(run, worker)
+        _leave(run, worker, at_once=not outcome.is_put_back)
     else:
         end(run, worker, outcome)
     return True
@@ -114,6 +124,8 @@ def end(run: SyncRun, worker: str, outcome: Outcome) -> bool:
         account.update(is_syncing=False)
         if outcome.state == SyncState.COMPLETED:
             account.update(last_sync_at=now)
+        if outcome.state == SyncState.FAILED:
+            _tell_of_failure(run, outcome)
         if outcome.is_permanent:
             _disable_after_failures(run.account_id, outcome)
         _forget_old_runs(run.account_id)
@@ -166,8 +178,10 @@ class Heartbeat:
             while not self._ended.wait(BEAT_SECONDS):
                 try:
                     self._tell_and_ask()
-                except DatabaseError as error:
+                except (DatabaseError, InterfaceError) as error:
                     log.warning("heartbeat missed", reason=str(error))
+                    # The next beat finds another connection, where this one was lost.
+                    connection.close()
                 if self._watch is not None:
                     self._watch(self._progress)
         finally:
@@ -206,32 +220,69 @@ def _claim(run_id: UUID, worker: str) -> SyncRun | None:
 def _attempt(run: SyncRun, control: Control) -> Outcome:
     try:
         account = EmailAccount.objects.select_related("credential").get(pk=run.account_id)
-        with store_of(account) as store:
+        with _pass_over(account, run, control) as work:
             control.check()
             SyncRun.objects.filter(pk=run.pk, state=SyncState.STARTED).update(
                 state=SyncState.RUNNING
             )
-            order = Order(
-                run_id=run.pk,
-                began=run.started_at or run.created_at,
-                is_full=run.is_full,
-                folders=frozenset(run.folders),
-            )
-            Pass(store, account.pk, order, control).run()
+            work.run()
     except PassInterrupted as interrupted:
         left = interrupted.reason is Interruption.OUT_OF_TIME
         return Outcome(None if left else SyncState.CANCELLED)
     except MailError as error:
         log.info("sync failed", account=str(run.account_id), reason=error.message)
         return Outcome(SyncState.FAILED, error.message, error.code, error.permanent)
+    except Busy:
+        return Outcome(None, is_put_back=True)
     except MailhubError as error:
         return Outcome(SyncState.FAILED, error.message, error.code, is_permanent=True)
+    except (DatabaseError, InterfaceError) as error:
+        return _explain_database(run, error)
+    except (OSError, SpoolFailed) as error:
+        words = f"The mail could not be stored here: {error.strerror or 'unknown reason'}."
+        log.exception("sync could not store", account=str(run.account_id))
+        return Outcome(SyncState.FAILED, words, "storage_failed")
     except Exception:
         log.exception("sync failed unexpectedly", account=str(run.account_id))
         return Outcome(
             SyncState.FAILED, "Something unexpected happened; the log says what.", "internal_error"
         )
     return Outcome(SyncState.COMPLETED)
+
+
+def _explain_database(run: SyncRun, error: Exception) -> Outcome:
+    if not _tells_of_loss(error):
+        log.exception("sync could not store", account=str(run.account_id))
+        words = "The mail could not be stored in the database; the log says why."
+        return Outcome(SyncState.FAILED, words, "storage_failed")
+    log.warning("sync lost its database", account=str(run.account_id), reason=str(error))
+    connection.close()
+    return Outcome(None, is_put_back=True)
+
+
+def _tells_of_loss(error: Exception) -> bool:
+    """Whether the connection to PostgreSQL broke (SQLSTATE 08, 57P, or none at all)."""
+    state = getattr(error.__cause__, "sqlstate", "")
+    return state is None or state.startswith(("08", "57P"))
+
+
+@contextmanager
+def _pass_over(account: EmailAccount, run: SyncRun, control: Control) -> Iterator[Pass | Pop3Pass]:
+    """The pass that fits the account's protocol, on an open connection."""
+    order = Order(
+        run_id=run.pk,
+        began=run.started_at or run.created_at,
+        is_full=run.is_full,
+        folders=frozenset(run.folders),
+    )
+    if account.protocol == AccountProtocol.POP3:
+        days = account.delete_from_server_after_days
+        delete_after = None if days is None else timedelta(days=days)
+        with maildrop_of(account, patience=PATIENCE_FOR_A_PLACE) as maildrop:
+            yield Pop3Pass(maildrop, account.pk, order, control, delete_after=delete_after)
+    else:
+        with store_of(account, patience=PATIENCE_FOR_A_PLACE) as store:
+            yield Pass(store, account.pk, order, control)
 
 
 def _note_progress(run_id: UUID, worker: str, progress: Progress) -> bool:
@@ -250,10 +301,10 @@ def _note_progress(run_id: UUID, worker: str, progress: Progress) -> bool:
     )
 
 
-def _leave(run: SyncRun, worker: str) -> None:
+def _leave(run: SyncRun, worker: str, *, at_once: bool) -> None:
     with transaction.atomic():
         mine = SyncRun.objects.filter(pk=run.pk, worker=worker, state__in=UNDER_WAY)
-        if mine.update(worker="", enqueued_at=timezone.now()):
+        if mine.update(worker="", enqueued_at=timezone.now()) and at_once:
             enqueue_run(run.pk)
 
 
@@ -263,18 +314,32 @@ def _follow_up(run: SyncRun) -> None:
         request_sync(run.account, is_full=run.again["full"], folders=run.again["folders"])
 
 
+def _tell_of_failure(run: SyncRun, outcome: Outcome) -> None:
+    """The first time after it worked: what goes on failing is no news."""
+    earlier = SyncRun.objects.filter(account_id=run.account_id, created_at__lt=run.created_at)
+    if earlier.order_by("-created_at").values_list("state", flat=True).first() == SyncState.FAILED:
+        return
+    publish(
+        EmailAccount.objects.values_list("tenant_id", flat=True).get(pk=run.account_id),
+        "sync.failed",
+        {
+            "accountId": str(run.account_id),
+            "syncId": str(run.pk),
+            "code": outcome.code,
+            "reason": outcome.error,
+            "isPermanent": outcome.is_permanent,
+        },
+    )
+
+
 def _disable_after_failures(account_id: UUID, outcome: Outcome) -> None:
     account = EmailAccount.objects.get(pk=account_id)
-    # An account that was changed since has another chance.
-    runs = SyncRun.objects.filter(account=account, created_at__gte=account.updated_at)
+    runs = SyncRun.objects.since_account_changed().filter(account=account)
     latest = runs.order_by("-created_at").values_list("state", "is_permanent")
     latest = latest[:PERMANENT_FAILURES_BEFORE_DISABLING]
     in_a_row = sum(state == SyncState.FAILED and permanent for state, permanent in latest)
     if in_a_row == PERMANENT_FAILURES_BEFORE_DISABLING:
-        EmailAccount.objects.filter(pk=account_id).update(
-            is_enabled=False, disabled_reason=outcome.error
-        )
-        log.warning("account disabled", account=str(account_id), reason=outcome.error)
+        disable_account(account, code=outcome.code, reason=outcome.error)
 
 
 def _forget_old_runs(account_id: UUID) -> None:

@@ -11,7 +11,8 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from mailboxes.api.shapes import MessageSerializer, WholeMessageSerializer
-from mailboxes.message_list import MessageFilter, matching
+from mailboxes.message_filter import MessageFilter
+from mailboxes.message_list import matching
 from mailboxes.models import FolderEntry, Message
 from mailboxes.raw_store import RawStore
 from tests.mailboxes.conftest import Mailbox, raw_message
@@ -84,6 +85,25 @@ def test_a_message_in_a_list_has_the_documented_shape(filled: Mailbox, api: APIC
     assert len(found["Report 3"]["folderIds"]) == 2
 
 
+def test_in_the_list_of_a_folder_its_own_flags_count(filled: Mailbox, api: APIClient) -> None:
+    archive, inbox = filled.folder("Archive"), filled.folder()
+    for folder, is_read in ((archive, True), (inbox, False)):
+        one = api.get("/api/messages", {"folderId": str(folder.pk), "subject": "report 3"}).json()
+        assert [message["isRead"] for message in one["messages"]] == [is_read]
+        assert len(one["messages"][0]["folderIds"]) == 2
+        counted = api.get("/api/messages", {"folderId": str(folder.pk), "unread": "true"}).json()
+        folders = api.get("/api/folders", {"accountId": str(filled.account.pk)}).json()["folders"]
+        unread = next(row["unread"] for row in folders if row["id"] == str(folder.pk))
+        assert len(counted["messages"]) == unread
+    for narrowed in ({"subject": "report 3"}, {}):
+        query = {"folderId": str(archive.pk), **narrowed}
+        assert listed(api, **query, unread="true") == []
+        assert listed(api, **query, unread="false") == ["3"]
+        assert listed(api, **query, q="is:read") == ["3"]
+    assert "3" in listed(api, unread="true")
+    assert listed(api, q="in:archive is:unread") == ["3"]
+
+
 def test_newest_first_and_each_once(filled: Mailbox, api: APIClient) -> None:
     assert listed(api) == ["5", "4", "3", "2", "1"]
     assert listed(api, accountId=str(filled.account.pk)) == ["5", "4", "3", "2", "1"]
@@ -138,6 +158,11 @@ def test_what_is_not_understood_is_refused_by_name(
     assert response.status_code == 400
     assert response.json()["status"] == "error"
     assert field in response.json()["details"]["fields"]
+
+
+def test_a_moment_that_is_none_is_told_what_may_be_given(api: APIClient) -> None:
+    words = api.get("/api/messages", {"since": "yesterday"}).json()["message"]
+    assert words == "since: Give milliseconds since the epoch or an ISO 8601 date and time."
 
 
 def test_a_nul_in_a_filter_is_refused(filled: Mailbox, api: APIClient) -> None:

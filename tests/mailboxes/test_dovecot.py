@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
+from django.test import TestCase
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import EmailAccount
 from mailboxes.models import Folder, FolderEntry, Message
 from mailboxes.raw_store import RawStore
+from mailboxes.signals import message_stored
 from mailboxes.sync.control import Control, Progress
 from mailboxes.sync.engine import Order, Pass
 from mailhub.mail.server import Encryption
-from mailhub.mail.stores.base import RemoteMessage, Store
+from mailhub.mail.stores.base import FolderStatus, RemoteMessage, Store
 from mailhub.mail.stores.imap import ImapStore
 from tests.mailboxes.conftest import raw_message
 from tests.people import People
@@ -256,3 +258,112 @@ def test_folders_with_odd_names(account: EmailAccount, user: DovecotUser) -> Non
     paths = set(Folder.objects.filter(account=account).values_list("path", flat=True))
     assert set(names) <= paths
     assert copy(account) == truth(user)
+
+
+def test_messages_that_were_moved_or_copied_are_not_downloaded_again(
+    account: EmailAccount, user: DovecotUser
+) -> None:
+    for number in range(8):
+        user.deliver(raw_message(f"m{number}", text="z" * 100_000))
+    sync(account, ImapStore(user.settings()))
+    ids = dict(Message.objects.values_list("subject", "pk"))
+    with ImapStore(user.settings()) as other:
+        other.select("INBOX", read_only=False)
+        uids = other.uids()
+        other.move(uids[:3], "Archive")
+        other.move(uids[3:6], "Trash")
+        other.expunge(other.uids("DELETED"))
+    spoken = overheard(account, user)
+    assert copy(account) == truth(user)
+    assert dict(Message.objects.values_list("subject", "pk")) == ids
+    assert spoken.octets < 40_000, "headers alone; a body has a hundred thousand"
+
+
+def test_a_second_client_that_moves_mail_in_the_middle_of_a_pass(
+    account: EmailAccount, user: DovecotUser
+) -> None:
+    """Into a folder that was passed already, and out of one that was not reached yet."""
+    for number in range(4):
+        user.deliver(raw_message(f"t{number}", text="z" * 50_000), "Trash")
+        user.deliver(raw_message(f"i{number}", text="z" * 50_000))
+    sync(account, ImapStore(user.settings()))
+    ids = dict(Message.objects.values_list("subject", "pk"))
+    user.deliver(raw_message("new"), "Trash")
+
+    def meddle() -> None:
+        with ImapStore(user.settings()) as other:
+            for source, target in (("Trash", "INBOX"), ("INBOX", "Trash")):
+                other.select(source, read_only=False)
+                other.move(other.uids()[:2], target)
+                other.expunge(other.uids("DELETED"))
+
+    class Meddled(ImapStore):
+        met = False
+
+        def select(self, path: str, *, read_only: bool = True) -> FolderStatus:
+            if path == "Trash" and not self.met:
+                self.met = True
+                meddle()
+            return super().select(path, read_only=read_only)
+
+    store = Meddled(user.settings())
+    sync(account, store)
+    assert store.met
+    octets = sum(overheard(account, user).octets for _ in range(2))
+    assert copy(account) == truth(user)
+    after = dict(Message.objects.visible().values_list("subject", "pk"))
+    assert {name: after[name] for name in ids} == ids
+    assert octets < 40_000, "each body has fifty thousand"
+
+
+def test_another_uidvalidity_keeps_ids_and_downloads_nothing(
+    account: EmailAccount, user: DovecotUser
+) -> None:
+    for number in range(6):
+        user.deliver(raw_message(f"m{number}", text="z" * 100_000))
+    sync(account, ImapStore(user.settings()))
+    ids = dict(Message.objects.values_list("subject", "pk"))
+    before = Folder.objects.get(account=account, path="INBOX").uid_validity
+    user.server.renumber(user.name)
+    announced: list[int] = []
+
+    def note(message_ids: list[int], **_: object) -> None:
+        announced.extend(message_ids)
+
+    message_stored.connect(note)
+    try:
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            spoken = overheard(account, user)
+    finally:
+        message_stored.disconnect(note)
+    assert Folder.objects.get(account=account, path="INBOX").uid_validity > before
+    assert copy(account) == truth(user)
+    assert dict(Message.objects.values_list("subject", "pk")) == ids
+    assert not announced, "old mail is no news"
+    assert spoken.octets < 40_000
+
+
+def test_flags_go_both_ways(account: EmailAccount, user: DovecotUser, people: People) -> None:
+    for name in ("ours", "theirs"):
+        user.deliver(raw_message(name))
+    sync(account, ImapStore(user.settings()))
+    ours, theirs = (Message.objects.get(subject=name).pk for name in ("ours", "theirs"))
+    api: APIClient = people.member.api
+    changed = {"isRead": True, "isFlagged": True}
+    response = api.patch(f"/api/messages/{ours}", changed, format="json")
+    assert response.status_code == 200, response.content
+    with ImapStore(user.settings()) as other:
+        other.select("INBOX", read_only=False)
+        first, second = other.uids()
+        told = {row.uid: row.flags for row in other.flags()}
+        assert told == {first: {"\\Seen", "\\Flagged"}, second: set()}
+        other.store_flags([second], add=["\\Seen", "work"])
+        other.store_flags([first], remove=["\\Flagged"])
+    sync(account, ImapStore(user.settings()))
+    shown = {pk: api.get(f"/api/messages/{pk}").json() for pk in (ours, theirs)}
+    states = {pk: (told["isRead"], told["isFlagged"]) for pk, told in shown.items()}
+    assert states == {ours: (True, False), theirs: (True, False)}
+    assert shown[theirs]["keywords"] == ["work"]
+    folders = api.get("/api/folders", {"accountId": str(account.pk)}).json()["folders"]
+    inbox = next(folder for folder in folders if folder["role"] == "inbox")
+    assert (inbox["total"], inbox["unread"]) == (2, 0)

@@ -87,13 +87,13 @@ def test_a_refresh_token_alone_is_enough(
     assert response.json()["auth"]["accessToken"] == token_server.newest[grant.user].access_token
 
 
-def test_a_refused_renewal_is_a_refused_login(
+def test_a_renewal_that_is_refused_for_good_says_so(
     people: People, credentials: dict[str, Any], grant: Grant, token_server: TokenServer
 ) -> None:
     token_server.expire(grant)
     token_server.refused_users.add(grant.user)
     response = call(people.member.api, "retrieve-emails", {"smtpCredentials": credentials})
-    assert (response.status_code, response.json()["error"]) == (422, "login_failed")
+    assert (response.status_code, response.json()["error"]) == (422, "consent_revoked")
     assert grant.refresh_token not in response.content.decode()
 
 

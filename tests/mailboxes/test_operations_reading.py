@@ -69,7 +69,7 @@ def test_an_email_is_shown_with_all_its_fields(
     }
     assert isinstance(email.pop("date"), int)
     (attachment,) = email.pop("attachments")
-    assert abs(attachment.pop("size") - 400) < 5
+    assert attachment.pop("size") == 402
     assert attachment == {"filename": "pic ä.png", "contentType": "image/png"}
     assert email == {
         "uid": 1,
@@ -102,6 +102,18 @@ def test_pages_go_from_the_newest_to_the_oldest(
 def test_an_empty_folder_has_no_pages(retrieve: Retrieve) -> None:
     body = retrieve(path="Drafts").json()
     assert (body["total"], body["pages"], body["emails"], body["path"]) == (0, 0, [], "Drafts")
+
+
+def test_a_size_without_the_content_is_at_most_two_octets_too_large(
+    retrieve: Retrieve, dovecot_user: DovecotUser
+) -> None:
+    sizes = [5, 8, 9, 56, 57, 58, 113, 114, 115, 10_000]
+    files = [Attachment(f"{size}.bin", b"\0" * size) for size in sizes]
+    dovecot_user.deliver(letter("files", attachments=files))
+    (email,) = retrieve().json()["emails"]
+    told = {each["filename"]: each["size"] for each in email["attachments"]}
+    # As many as fill the last group of base64.
+    assert told == {f"{size}.bin": -(-size // 3) * 3 for size in sizes}
 
 
 def test_attachments_come_where_asked_for(retrieve: Retrieve, dovecot_user: DovecotUser) -> None:
@@ -176,6 +188,7 @@ def test_a_missing_folder_is_named(retrieve: Retrieve) -> None:
     response = retrieve(path="Nowhere")
     assert (response.status_code, response.json()["error"]) == (422, "folder_missing")
     assert "Nowhere" in response.json()["message"]
+    assert "Mailbox doesn't exist" in response.json()["details"]["reply"]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +220,7 @@ def test_a_wrong_password_is_refused(retrieve: Retrieve, dovecot_user: DovecotUs
     credentials["auth"]["pass"] = "not-it-4711"
     response = retrieve(credentials)
     assert (response.status_code, response.json()["error"]) == (422, "login_failed")
+    assert response.json()["details"] == {"reply": "[AUTHENTICATIONFAILED] Authentication failed."}
     assert "4711" not in response.content.decode()
 
 

@@ -8,11 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection
 from django.test import TestCase
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mailboxes.models import Attachment, BodyState, Folder, FolderEntry, Message, SkippedMessage
 from mailboxes.signals import message_stored
@@ -24,7 +22,6 @@ from mailhub.mail.server import PasswordLogin
 from mailhub.mail.stores.base import RemoteMessage
 from mailhub.mail.stores.in_memory import InMemoryMailServer, InMemoryStore
 from tests.mailboxes.conftest import PASSWORD, Mailbox, raw_message
-from tests.people import People
 
 NO_CONDSTORE = frozenset({"IMAP4REV1", "UIDPLUS"})
 CONDSTORE = NO_CONDSTORE | {"CONDSTORE"}
@@ -76,6 +73,27 @@ def test_nothing_is_selected_where_nothing_happened(mailbox: Mailbox) -> None:
     progress = mailbox.sync()
     assert "select" not in mailbox.server.commands
     assert progress.folders_done == progress.folders_total == 6
+
+
+@SERVERS
+def test_the_inbox_of_a_new_account_waits_for_no_other_folder(
+    mailbox: Mailbox, capabilities: frozenset[str]
+) -> None:
+    mailbox.server.capabilities = capabilities
+    for number in range(60):
+        mailbox.remote.deliver(raw_message(f"m{number}"))
+        mailbox.remote.add_folder(f"Folder {number}").deliver(raw_message(f"other {number}"))
+    before: list[str] = []
+
+    class Store(InMemoryStore):
+        def _count(self, name: str) -> None:
+            if len(mailbox.subjects()) < 50:
+                before.append(name)
+            super()._count(name)
+
+    mailbox.sync(store=Store(mailbox.server, PasswordLogin(mailbox.account.username, PASSWORD)))
+    assert mailbox.copy() == mailbox.truth()
+    assert (before.count("status"), before.count("folders")) == (1, 0)
 
 
 @SERVERS
@@ -205,6 +223,26 @@ def test_a_move_that_loses_the_arrival_keeps_the_id_by_content(mailbox: Mailbox)
     assert mailbox.ids("Archive") == {"appended": before}
 
 
+@SERVERS
+def test_one_that_left_and_came_back_between_two_passes_keeps_its_id(
+    mailbox: Mailbox, capabilities: frozenset[str]
+) -> None:
+    """A server without QRESYNC tells of the new UID before it is known that the old one went."""
+    mailbox.server.capabilities = capabilities
+    mailbox.remote.deliver(raw_message("first"))
+    uid = mailbox.remote.deliver(raw_message("kept"))
+    mailbox.sync()
+    before = mailbox.ids()
+    there = mailbox.inbox.move(uid, "Archive")
+    mailbox.remote.folder("Archive").move(there, "INBOX")
+    mailbox.remote.deliver(raw_message("new"))
+    fetching = Counting(mailbox.server)
+    mailbox.sync(store=fetching.store(mailbox))
+    assert mailbox.copy() == mailbox.truth()
+    assert mailbox.ids() == {**before, "new": mailbox.message("new").pk}
+    assert len(fetching.bodies) == 1
+
+
 def test_another_uidvalidity_keeps_ids_and_announces_nothing(mailbox: Mailbox) -> None:
     for name in "abcde":
         mailbox.remote.deliver(raw_message(name))
@@ -260,6 +298,82 @@ def test_headers_of_a_folder_come_before_its_bodies_newest_first(mailbox: Mailbo
     assert fetching.bodies == [3, 2, 1]
 
 
+def test_all_but_the_newest_are_fetched_and_stored_once(mailbox: Mailbox) -> None:
+    names = [f"m{number:02}" for number in range(40)]
+    for name in names:
+        mailbox.remote.deliver(raw_message(name))
+    fetching = Counting(mailbox.server)
+    announced = Announcements()
+    with announced:
+        mailbox.sync(store=fetching.store(mailbox), pace=Pace(2000, 2000), headers_first=10)
+    assert mailbox.subjects() == names
+    assert fetching.headers == 10
+    assert fetching.bodies == list(range(40, 0, -1)), "each once, newest first"
+    assert sorted(announced.ids) == sorted(mailbox.ids().values()), "each once"
+    assert mailbox.folder().total == mailbox.folder().unread == 40
+    assert mailbox.progress.messages_done == mailbox.progress.messages_total == 40
+
+
+@pytest.mark.parametrize("keeps_arrival", [True, False])
+def test_a_folder_that_moves_as_a_whole_is_not_fetched_again(
+    mailbox: Mailbox, keeps_arrival: bool
+) -> None:
+    """By size and arrival its messages may be known; without them their content tells."""
+    for number in range(12):
+        mailbox.remote.deliver(raw_message(f"m{number}"), "Archive")
+    mailbox.sync()
+    before = mailbox.ids("Archive")
+    for uid in list(mailbox.remote.folder("Archive").messages):
+        moved = mailbox.remote.folder("Archive").remove(uid)
+        at = moved.received_at if keeps_arrival else datetime(2020, 1, 1, tzinfo=UTC)
+        mailbox.remote.folder("Trash").deliver(moved.content, received_at=at)
+    for number in range(3):
+        mailbox.remote.deliver(raw_message(f"new{number}"), "Trash")
+    fetching = Counting(mailbox.server)
+    mailbox.sync(store=fetching.store(mailbox), headers_first=1)
+    after = mailbox.ids("Trash")
+    assert before.items() <= after.items()
+    assert after.keys() - before.keys() == {"new0", "new1", "new2"}
+    assert len(fetching.bodies) == (3 if keeps_arrival else 15)
+    assert mailbox.copy() == mailbox.truth()
+
+
+def test_size_and_arrival_alone_make_no_two_messages_one(mailbox: Mailbox) -> None:
+    """Nor do they have a message of the same folder fetched in two steps."""
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    for name in "abcdef":
+        mailbox.inbox.deliver(raw_message(name), received_at=at)
+    mailbox.remote.folder("Archive").deliver(raw_message("g"), received_at=at)
+    fetching = Counting(mailbox.server)
+    mailbox.sync(store=fetching.store(mailbox), headers_first=2)
+    assert mailbox.copy() == mailbox.truth()
+    assert Message.objects.count() == 7
+    assert fetching.headers == 3
+    assert sorted(fetching.bodies) == [1, 1, 2, 3, 4, 5, 6]
+
+
+def test_copies_in_one_folder_are_messages_of_their_own_however_fetched(mailbox: Mailbox) -> None:
+    raw = raw_message("twice")
+    for content in (raw, raw, raw_message("once"), raw):
+        mailbox.remote.deliver(content)
+    mailbox.sync(headers_first=0, pace=Pace(1, 1))
+    assert mailbox.copy() == mailbox.truth()
+    assert Message.objects.count() == 4
+
+
+def test_what_left_the_folder_and_came_back_keeps_its_id_however_fetched(mailbox: Mailbox) -> None:
+    mailbox.server.capabilities = CONDSTORE
+    raw = raw_message("kept")
+    uid = mailbox.remote.deliver(raw)
+    mailbox.sync()
+    before = mailbox.ids()
+    mailbox.inbox.remove(uid)
+    mailbox.remote.deliver(raw)
+    mailbox.sync(headers_first=0)
+    assert mailbox.ids() == before
+    assert mailbox.copy() == mailbox.truth()
+
+
 def test_cancel_leaves_a_state_from_which_the_next_goes_on(mailbox: Mailbox) -> None:
     names = [f"m{number}" for number in range(30)]
     for name in names:
@@ -272,6 +386,7 @@ def test_cancel_leaves_a_state_from_which_the_next_goes_on(mailbox: Mailbox) -> 
                 store=fetching.store(mailbox),
                 interruption=after_checks(checks),
                 pace=Pace(1000, 1000),
+                headers_first=checks % 3,
             )
         except PassInterrupted as stopped:
             assert stopped.reason is Interruption.CANCELLED
@@ -290,7 +405,9 @@ def test_interruptions_in_the_middle_of_bad_batches_lose_nothing(mailbox: Mailbo
     for checks in range(1, 100):
         store = Poisoned(mailbox.server, mailbox.account.username, 7, ServerTimeout("silent"))
         try:
-            mailbox.sync(store=store, interruption=after_checks(checks % 20))
+            mailbox.sync(
+                store=store, interruption=after_checks(checks % 20), headers_first=checks % 4 * 3
+            )
         except PassInterrupted:
             continue
         if not FolderEntry.objects.filter(lacks_body=True).exists():
@@ -388,14 +505,15 @@ def test_a_body_that_is_not_handed_over_leaves_the_header(mailbox: Mailbox) -> N
     assert mailbox.message("bad").body_state == BodyState.STORED
 
 
+@pytest.mark.parametrize("headers_first", [0, 200])
 @pytest.mark.parametrize("failure", [ConnectionFailed, ServerTimeout, ProtocolViolation])
 def test_a_message_that_breaks_the_connection_is_skipped(
-    mailbox: Mailbox, failure: type[ConnectionFailed]
+    mailbox: Mailbox, failure: type[ConnectionFailed], headers_first: int
 ) -> None:
     for number in range(20):
         mailbox.remote.deliver(raw_message(f"m{number}"))
     store = Poisoned(mailbox.server, mailbox.account.username, 7, failure("The poison worked."))
-    mailbox.sync(store=store)
+    mailbox.sync(store=store, headers_first=headers_first)
     assert len(mailbox.subjects()) == 19
     assert SkippedMessage.objects.get().reason == "The poison worked."
     assert not FolderEntry.objects.filter(lacks_body=True).exists()
@@ -418,6 +536,23 @@ def test_a_connection_lost_once_costs_nothing(mailbox: Mailbox) -> None:
     )
     assert len(mailbox.subjects()) == 20
     assert not SkippedMessage.objects.exists()
+
+
+def test_what_came_before_the_server_went_away_is_stored(mailbox: Mailbox) -> None:
+    for number in range(20):
+        mailbox.remote.deliver(raw_message(f"m{number}"))
+
+    class Fading(InMemoryStore):
+        def request(self, uids: Sequence[int]) -> Iterator[RemoteMessage]:
+            yield from super().request(uids)
+            mailbox.server.misbehaviour.fail_commands = ConnectionFailed("The server hung up.")
+
+    login = PasswordLogin(mailbox.account.username, PASSWORD)
+    with pytest.raises(ConnectionFailed, match="hung up"):
+        # A batch holds a few of the messages.
+        pace = Pace(smallest=500, largest=500)
+        mailbox.sync(store=Fading(mailbox.server, login), headers_first=0, pace=pace)
+    assert 0 < len(mailbox.subjects()) < 20
 
 
 def test_a_server_that_is_gone_ends_the_pass_with_its_words(mailbox: Mailbox) -> None:
@@ -470,12 +605,14 @@ def test_a_second_program_in_the_middle_of_a_pass(mailbox: Mailbox) -> None:
     assert len(subjects) == len(set(subjects))
 
 
-def test_a_message_too_large_to_keep_has_its_header(mailbox: Mailbox) -> None:
+@pytest.mark.parametrize("headers_first", [0, 200])
+def test_a_message_too_large_to_keep_has_its_header(mailbox: Mailbox, headers_first: int) -> None:
     mailbox.remote.deliver(raw_message("big", text="x" * 5000))
     mailbox.remote.deliver(raw_message("small"))
-    mailbox.sync(largest_kept=1000)
+    mailbox.sync(largest_kept=1000, headers_first=headers_first)
     assert mailbox.message("big").body_state == BodyState.TOO_LARGE
     assert mailbox.message("small").body_state == BodyState.STORED
+    assert mailbox.progress.messages_done == 2
     fetching = Counting(mailbox.server)
     mailbox.sync(store=fetching.store(mailbox), largest_kept=1000)
     assert fetching.bodies == []
@@ -521,13 +658,51 @@ def test_batches_stay_small_whatever_the_mailbox(mailbox: Mailbox) -> None:
     assert len(mailbox.subjects()) == 700
     assert fetching.largest <= 64_000 + 3000
     assert fetching.most <= 200
+    assert fetching.headers == 200
+
+
+# Who is killed closes no cursor.
+@pytest.mark.filterwarnings("ignore:.*ServerSideCursor:ResourceWarning")
+@pytest.mark.django_db(transaction=True)
+def test_killed_between_any_two_statements_the_counts_are_right_in_the_end(
+    mailbox: Mailbox,
+) -> None:
+    """The folder looks as if it were done from its checkpoint on, its counts are of before."""
+
+    class Until:
+        def __init__(self, left: int) -> None:
+            self.left = left
+
+        def __call__(self, execute: Any, sql: str, *rest: Any) -> Any:
+            self.left -= 1
+            if self.left < 0 and not sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+                raise Killed
+            return execute(sql, *rest)
+
+    mailbox.remote.deliver(raw_message("m"))
+    mailbox.sync()
+    for statements in range(5, 200):
+        mailbox.inbox.set_flags(1, ["\\Seen"] if statements % 2 else [])
+        try:
+            with connection.execute_wrapper(Until(statements)):
+                mailbox.sync()
+        except Killed:
+            mailbox.sync()
+            unread = mailbox.inbox.status().unseen
+            assert mailbox.folder().unread == unread, f"after {statements} statements"
+        else:
+            break
+    assert statements > 20
 
 
 class Killed(BaseException):
     """What a kill looks like from within: nothing catches it."""
 
 
-def test_killed_before_any_command_the_next_pass_completes_it(mailbox: Mailbox) -> None:
+@pytest.mark.parametrize("headers_first", [0, 1, 200])
+def test_killed_before_any_command_the_next_pass_completes_it(
+    mailbox: Mailbox, headers_first: int
+) -> None:
     """Nothing lost, nothing doubled, whichever command was the last."""
     raw = [raw_message(f"m{number}") for number in range(6)]
     for number, content in enumerate(raw):
@@ -539,7 +714,9 @@ def test_killed_before_any_command_the_next_pass_completes_it(mailbox: Mailbox) 
     for command in range(1, 200):
         before = dict(Message.objects.values_list("subject", "pk"))
         try:
-            mailbox.sync(store=Interfering(mailbox, {"any": command}, die))
+            mailbox.sync(
+                store=Interfering(mailbox, {"any": command}, die), headers_first=headers_first
+            )
         except Killed:
             newest = max(mailbox.inbox.messages)
             mailbox.inbox.move(newest, "Archive")
@@ -561,71 +738,6 @@ def test_killed_before_any_command_the_next_pass_completes_it(mailbox: Mailbox) 
         store.raw.get(digest) for digest in Message.objects.values_list("raw_digest", flat=True)
     ]
     assert sorted(content for content in kept if content) == sorted(raw)
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_whatever_another_program_does_the_copy_becomes_the_truth(
-    people: People, data: st.DataObject
-) -> None:
-    """Deliveries, flags, moves, deletions, renumberings, between and in the middle of passes."""
-    with transaction.atomic():
-        mailbox = Mailbox(people.connect_account(people.member, password=PASSWORD))
-        servers = st.sampled_from([QRESYNC, CONDSTORE, NO_CONDSTORE])
-        mailbox.server.capabilities = data.draw(servers, "the server")
-        at_once = data.draw(st.sampled_from([0, 1000]), "followed at once")
-        meddler = Meddler(mailbox, data)
-        for _ in range(data.draw(st.integers(1, 4), "passes")):
-            meddler.act()
-            when = data.draw(st.integers(1, 25), "in the middle")
-            mailbox.sync(
-                store=Interfering(mailbox, {"any": when}, meddler.act), followed_at_once=at_once
-            )
-        mailbox.sync(followed_at_once=at_once)
-        assert mailbox.copy() == mailbox.truth()
-        assert not FolderEntry.objects.filter(lacks_body=True).exists()
-        for subject, ids in meddler.ids_seen().items():
-            assert len(ids) == 1, f"{subject} is one message"
-        transaction.set_rollback(True)
-
-
-class Meddler:
-    """Does some of what another program may do."""
-
-    paths = ("INBOX", "Archive", "Trash")
-
-    def __init__(self, mailbox: Mailbox, data: st.DataObject) -> None:
-        self._mailbox, self._data, self._delivered = mailbox, data, 0
-
-    def act(self) -> None:
-        for _ in range(self._data.draw(st.integers(1, 6), "acts")):
-            folder = self._mailbox.remote.folder(self._data.draw(st.sampled_from(self.paths)))
-            act = self._data.draw(
-                st.sampled_from(("deliver", "move", "remove", "flag", "renumber"))
-            )
-            if act == "deliver" or not folder.messages:
-                self._delivered += 1
-                folder.deliver(raw_message(f"m{self._delivered}"))
-            elif act == "renumber":
-                folder.renumber()
-            else:
-                uid = self._data.draw(st.sampled_from(sorted(folder.messages)))
-                if act == "move":
-                    folder.move(uid, self._data.draw(st.sampled_from(self.paths)))
-                elif act == "remove":
-                    folder.remove(uid)
-                else:
-                    folder.set_flags(
-                        uid, self._data.draw(st.sets(st.sampled_from(["\\Seen", "x"])))
-                    )
-
-    def ids_seen(self) -> dict[str, set[int]]:
-        """Subject → the ids under which it lies in folders."""
-        found: dict[str, set[int]] = {}
-        rows = FolderEntry.objects.filter(account=self._mailbox.account)
-        for subject, pk in rows.values_list("message__subject", "message_id"):
-            found.setdefault(subject, set()).add(pk)
-        return found
 
 
 def after_checks(number: int) -> Callable[[], Interruption | None]:
@@ -667,7 +779,7 @@ class Counting:
     def __init__(self, server: InMemoryMailServer) -> None:
         self.server = server
         self.bodies: list[int] = []
-        self.largest = self.most = 0
+        self.largest = self.most = self.headers = 0
         self.before_bodies: Callable[[], None] = lambda: None
 
     def store(self, mailbox: Mailbox) -> InMemoryStore:
@@ -681,7 +793,9 @@ class Counting:
                     counting.before_bodies()
                 batch = list(super().fetch(uids, headers_only=headers_only))
                 counting.most = max(counting.most, len(batch))
-                if not headers_only:
+                if headers_only:
+                    counting.headers += len(batch)
+                else:
                     counting.bodies += [message.uid for message in reversed(batch)]
                     octets = sum(len(message.content) for message in batch)
                     counting.largest = max(counting.largest, octets)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from accounts.models import EmailAccount
-from mailboxes.message_list import MessageFilter, list_messages
+from mailboxes.message_filter import MessageFilter
+from mailboxes.message_list import list_messages
 from mailboxes.models import Folder, FolderEntry, Message
 from mailboxes.search.index import create_index, place_after, place_of, remove_index
 from mailboxes.search.query import read_query
@@ -29,6 +30,11 @@ Search = Callable[..., list[str]]
 def found(account: EmailAccount, text: str) -> list[str]:
     """Subjects of the account's messages that the index finds by these words."""
     return [row.subject for row in Message.objects.search(account.pk, read_query(text).words)]
+
+
+def holds(apart: int) -> Callable[[int], bool]:
+    """Whether it is among every so many."""
+    return lambda number: number % apart == 0
 
 
 def add_message(account: EmailAccount, subject: str = "", **fields: Any) -> Message:
@@ -51,6 +57,9 @@ def search(api: APIClient, q: str, **query: Any) -> list[str]:
     assert response.status_code == 200, response.content
     return [message["subject"] for message in response.json()["messages"]]
 
+
+# Words of subjects, and of how many messages each is in one.
+APART = {"often": 2, "sometimes": 7, "seldom": 211, "hardly": 1201}
 
 SCRIPTS = {
     "Japanese": "明日は東京都庁で会議があります。",
@@ -210,13 +219,29 @@ def test_folders_are_named_by_path_or_its_last_part(mailbox: Mailbox, api: APICl
 
 
 @pytest.mark.django_db
+def test_folders_are_named_in_any_case_of_any_script(mailbox: Mailbox, api: APIClient) -> None:
+    mailbox.inbox.deliver(raw_message("Hello"))
+    mailbox.sync()
+    inbox = Folder.objects.filter(pk=mailbox.folder("INBOX").pk)
+    for path, names in (
+        ("Projekte.Übung", ("Projekte.Übung", "projekte.übung", "Übung", "übung", "ÜBUNG")),
+        ("Straße", ("straße", "STRASSE")),
+        ("Входящие.ЁЛКА", ("ёлка", "входящие.Ёлка")),
+    ):
+        inbox.update(path=path, delimiter=".", role="")
+        for name in names:
+            assert search(api, f"in:{name}") == search(api, f"in:{name} hello") == ["Hello"], name
+            assert search(api, f"-in:{name}") == [], name
+
+
+@pytest.mark.django_db
 def test_a_search_is_narrowed_by_the_other_filters(filled: Mailbox, api: APIClient) -> None:
     archive = str(filled.folder("Archive").pk)
     assert search(api, "alpha", folderId=archive) == ["Report 3"]
     assert search(api, "alpha", unread="false") == ["Report 4"]
     assert search(api, "alpha", flagged="true") == ["Report 4"]
     assert search(api, "is:unread", unread="false") == []
-    assert search(api, "alpha", subject="port 5") == ["Report 5"]
+    assert search(api, "alpha", subject="report 5") == ["Report 5"]
     assert search(api, "alpha", since="2026-11-05", before="2026-11-06") == ["Report 4"]
     assert search(api, "before:2026-11-05", before="2026-11-03") == ["Report 1"]
     assert search(api, "alpha", hasAttachment="true") == []
@@ -266,6 +291,108 @@ def test_rare_and_frequent_words_of_a_large_account(account: EmailAccount) -> No
     assert arrivals("rare", after=(DAY + timedelta(minutes=7), 0)) == minutes(5)
     assert arrivals("rare since:2026-11-02") == []
     assert arrivals("often since:2026-11-04") == minutes(5199, 5198, 5197)
+
+
+@pytest.mark.django_db
+def test_a_mailbox_of_busy_weeks_silent_years_and_a_far_future(people: People) -> None:
+    account, other = people.connect_account(people.member), people.connect_account(people.namesake)
+    moments = [DAY - timedelta(days=4000 - number // 3) for number in range(900)]
+    moments += [DAY - timedelta(days=700, minutes=number) for number in range(1500)]
+    moments += [DAY + timedelta(days=900 * number) for number in range(4)]
+    subjects = {
+        at: f"number{at} " + " ".join(name for name, apart in APART.items() if at % apart == 0)
+        for at in range(len(moments))
+    }
+    # Of a small account among a large one's, found by its own words, too.
+    owners = {at: other if at % 50 == 7 else account for at in subjects}
+    rows = Message.objects.bulk_create(
+        Message(account=owners[at], subject=subject, received_at=moments[at], size=1)
+        for at, subject in subjects.items()
+    )
+    newest_first = sorted(subjects, key=lambda at: (moments[at], rows[at].pk), reverse=True)
+
+    def check(owner: EmailAccount, text: str, size: int, expected: Callable[[int], bool]) -> None:
+        remaining = [at for at in newest_first if owners[at] == owner and expected(at)]
+        after: tuple[datetime, int] | None = None
+        wanted = MessageFilter(query=read_query(text))
+        while remaining:
+            page = list_messages([owner.pk], wanted, after=after, size=size)
+            assert [row.pk for row in page] == [rows[at].pk for at in remaining[:size]], text
+            remaining, after = remaining[size:], (page[-1].received_at, page[-1].pk)
+        assert list_messages([owner.pk], wanted, after=after, size=size) == []
+
+    for owner in (account, other):
+        for name, apart in APART.items():
+            check(owner, name, 300, holds(apart))
+        check(owner, "seldom", 2, lambda at: at % 211 == 0)
+        check(owner, "often seldom", 7, lambda at: at % 422 == 0)
+        check(owner, "num*", 900, lambda at: True)
+        check(owner, "numb* seldom", 3, lambda at: at % 211 == 0)
+        check(owner, "numb* -often", 700, lambda at: at % 2 == 1)
+        check(owner, "oft*", 400, lambda at: at % 2 == 0)
+        check(owner, "nothing*", 5, lambda at: False)
+        check(owner, '"often sometimes"', 40, lambda at: at % 14 == 0)
+        check(owner, "often after:2026", 3, lambda at: at % 2 == 0 and moments[at].year >= 2026)
+        check(owner, "seldom before:2018", 3, lambda at: at % 211 == 0 and moments[at].year < 2018)
+
+
+@pytest.mark.django_db
+def test_words_are_found_alike_in_folders_of_any_size(account: EmailAccount) -> None:
+    # 300 messages, two a second, and so many folders and flags that some leave few of them.
+    numbers = range(300)
+    rows = Message.objects.bulk_create(
+        Message(
+            account=account,
+            subject=f"item{number} " + ("often" if number % 2 else "seldom"),
+            sender_text="Ada" if number % 3 else "Bob",
+            received_at=DAY + timedelta(seconds=number // 2),
+            size=1,
+        )
+        for number in numbers
+    )
+    large = Folder.objects.create(account=account, path="Large")
+    small = Folder.objects.create(account=account, path="Small")
+    FolderEntry.objects.bulk_create(
+        FolderEntry(
+            folder=folder,
+            account=account,
+            message=rows[number],
+            uid=number + 1,
+            received_at=rows[number].received_at,
+            is_seen=number % 20 != 0,
+            is_flagged=number % 5 == 0,
+        )
+        for folder, step in ((large, 1), (small, 10))
+        for number in numbers[::step]
+    )
+
+    def check(text: str, expected: Callable[[int], bool]) -> None:
+        remaining = [number for number in reversed(numbers) if expected(number)]
+        after: tuple[datetime, int] | None = None
+        while True:
+            page = list_messages(
+                [account.pk], MessageFilter(query=read_query(text)), after=after, size=70
+            )
+            assert [row.pk for row in page] == [rows[at].pk for at in remaining[:70]], text
+            if not page:
+                return
+            remaining = remaining[70:]
+            after = page[-1].received_at, page[-1].pk
+
+    check("often in:large", lambda at: at % 2 == 1)
+    check("seldom in:small", lambda at: at % 10 == 0)
+    check("-often in:small is:unread", lambda at: at % 20 == 0)
+    check("-often is:unread", lambda at: at % 20 == 0)
+    check("from:ada in:large is:flagged", lambda at: at % 5 == 0 and at % 3 > 0)
+    check("often is:flagged in:small", lambda at: False)
+    check('"item20" in:small', lambda at: at == 20)
+    check("item*", lambda at: True)
+    check("item* from:bob", lambda at: at % 3 == 0)
+    check("ite* in:small", lambda at: at % 10 == 0)
+    check("ite* -in:small", lambda at: at % 10 > 0)
+    check("ite* is:flagged in:large", lambda at: at % 5 == 0)
+    check("ite* before:2026-11-02", lambda at: True)
+    check("ite* before:2026-11-01", lambda at: False)
 
 
 @pytest.mark.django_db

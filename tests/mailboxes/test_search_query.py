@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailboxes.search.excerpts import Highlights, marked_html
+from mailboxes.search.excerpts import Highlights, fold, marked_html
 from mailboxes.search.query import (
     LONGEST_QUERY,
     MOST_PARTS,
@@ -174,3 +174,13 @@ def test_without_a_match_in_the_text_the_snippet_stays() -> None:
     )
     assert found.subject.ranges == ((0, 7),)
     assert (found.snippet.text, found.snippet.ranges) == ("Dear invoice", ())
+
+
+@given(
+    st.text()
+    | st.text("aÄßéйЙёЁσςΣİıﬁＡｱガ東한각½ǅ\u0301\u00a0")
+    | st.text(st.characters(min_codepoint=0xF900), min_size=50)
+)
+def test_a_text_is_folded_as_each_of_its_characters_is(text: str) -> None:
+    assert fold(text) == "".join(map(fold, text))
+    assert len(fold(text)) == len(text)

@@ -161,18 +161,13 @@ def test_bad_bodies_are_refused(api: APIClient, account: EmailAccount, body: obj
     assert not SyncRun.objects.exists()
 
 
-def test_what_cannot_be_synced_says_so(
-    api: APIClient, account: EmailAccount, people: People
-) -> None:
+def test_what_cannot_be_synced_says_so(api: APIClient, account: EmailAccount) -> None:
     EmailAccount.objects.filter(pk=account.pk).update(
         is_enabled=False, disabled_reason="The server refused the login."
     )
     response = api.post(f"/api/sync/{account.pk}", {})
     assert (response.status_code, response.json()["error"]) == (409, "account_disabled")
     assert "refused the login" in response.json()["message"]
-    pop3 = people.connect_account(people.member, protocol="pop3")
-    response = api.post(f"/api/sync/{pop3.pk}", {})
-    assert (response.status_code, response.json()["error"]) == (409, "protocol_not_supported")
 
 
 def test_bad_ids(api: APIClient, account: EmailAccount) -> None:

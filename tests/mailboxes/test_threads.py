@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from mailboxes.api.threads import ThreadSerializer
-from mailboxes.message_list import MessageFilter, matching, placements
+from mailboxes.message_filter import MessageFilter
+from mailboxes.message_list import matching, placements
 from mailboxes.models import Message, Thread, ThreadKey
 from tests.mailboxes.conftest import Mailbox, raw_message
 from tests.people import People
@@ -126,6 +127,28 @@ def test_what_is_shown(mailbox: Mailbox, api: APIClient) -> None:
     assert [message["messageId"] for message in whole["messages"]] == ["a1@x", "a2@x"]
     assert {message["threadId"] for message in whole["messages"]} == {first["id"]}
     assert {name: whole[name] for name in first} == first
+
+
+def test_what_was_thrown_away_is_not_unread_and_lists_nothing(
+    mailbox: Mailbox, api: APIClient
+) -> None:
+    deliver(mailbox, "a1", day=1)
+    deliver(mailbox, "a2", "Trash", day=2)
+    deliver(mailbox, "a3", "Junk", day=3)
+    deliver(mailbox, "b1", "Trash", day=4)
+    deliver(mailbox, "c1", "Junk", day=5)
+    mailbox.sync()
+    (thread,) = api.get("/api/threads").json()["threads"]
+    assert (thread["messageCount"], thread["unreadCount"]) == (3, 1)
+    mailbox.inbox.set_flags(1, ["\\Seen"])
+    mailbox.sync()
+    assert api.get(f"/api/threads/{thread['id']}").json()["unreadCount"] == 0
+    thrown_away = mailbox.message("Other").thread_id
+    assert api.get(f"/api/threads/{thrown_away}").json()["messageCount"] == 1
+    mailbox.remote.folder("Junk").move(2, "INBOX")
+    mailbox.sync()
+    found = {row["id"]: row["unreadCount"] for row in api.get("/api/threads").json()["threads"]}
+    assert found == {thread["id"]: 0, str(thrown_away): 1}
 
 
 def test_what_vanishes_leaves_its_conversation(mailbox: Mailbox, api: APIClient) -> None:

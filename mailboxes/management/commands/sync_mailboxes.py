@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.models import AccountProtocol, EmailAccount
+from accounts.models import EmailAccount
 from mailboxes.models import SyncRun, SyncState
 from mailboxes.sync.control import Progress
 from mailboxes.sync.estimate import describe_progress
@@ -93,8 +93,7 @@ def _progress_of(run: SyncRun) -> Progress:
 def _chosen(name: str | None) -> list[EmailAccount]:
     accounts = EmailAccount.objects.order_by("email_address")
     if name is None:
-        enabled = accounts.filter(is_enabled=True, tenant__is_active=True)
-        return list(enabled.filter(protocol=AccountProtocol.IMAP))
+        return list(accounts.filter(is_enabled=True, tenant__is_active=True))
     try:
         found = list(accounts.filter(pk=UUID(name)))
     except ValueError:
