@@ -21,6 +21,8 @@ _LONGEST_LOCAL = 64
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 
 _validate = EmailValidator()
+# Looked up once: the pattern is a lazy object, slow to ask for its methods.
+_is_local_part = _validate.user_regex.match
 
 
 class InvalidAddress(ValueError):
@@ -36,7 +38,7 @@ def normalise_email(text: str) -> str:
     local, at, domain = address.rpartition("@")
     if not address:
         raise InvalidAddress("The email address is missing.")
-    if not at or not local or len(local) > _LONGEST_LOCAL or not _validate.user_regex.match(local):
+    if not at or not local or len(local) > _LONGEST_LOCAL or not _is_local_part(local):
         raise InvalidAddress("This is not an email address.")
     normal = f"{local.lower()}@{_normalise_domain(domain)}"
     if len(normal) > _LONGEST_ADDRESS:

@@ -12,9 +12,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.models import Tenant
-from contacts.admin_forms import ContactForm, SuppressionForm
+from contacts.admin_forms import ContactForm, SegmentForm, SuppressionForm
 from contacts.csv_export import export_contacts
-from contacts.models import Contact, ImportJob, ImportRowError, Suppression
+from contacts.models import (
+    Contact,
+    ContactList,
+    ImportJob,
+    ImportRowError,
+    ListMember,
+    Segment,
+    Suppression,
+)
 from contacts.searching import LONGEST_SEARCH
 from mailhub.admin_lists import BriefPaginator
 
@@ -106,6 +114,45 @@ class SuppressionAdmin(LargeTableAdmin):
         if not start or "\0" in start:
             return queryset, False
         return self.within_tenants(queryset.filter(email__prefix=start)), False
+
+
+@admin.register(ContactList)
+class ContactListAdmin(LargeTableAdmin):
+    list_display = ("name", "opt_in", "tenant", "members", "trouble", "created_at")
+    list_filter = ("opt_in", "tenant")
+    search_fields = ("name",)
+    fields = (
+        "tenant",
+        "name",
+        "description",
+        "opt_in",
+        "from_email",
+        "account",
+        "members",
+        "trouble",
+        "created_by",
+        "created_at",
+        "updated_at",
+    )
+    autocomplete_fields = ("tenant", "account")
+    readonly_fields = ("members", "trouble", "created_by", "created_at", "updated_at")
+
+    @admin.display(description="members")
+    def members(self, contact_list: ContactList) -> SafeString:
+        """A way to who is on the list; a million are not counted for it."""
+        address = reverse("admin:contacts_listmember_changelist")
+        return format_html('<a href="{}?list__id__exact={}">Show</a>', address, contact_list.pk)
+
+
+@admin.register(Segment)
+class SegmentAdmin(LargeTableAdmin):
+    form = SegmentForm
+    list_display = ("name", "description", "tenant", "created_by", "updated_at")
+    list_select_related = ("tenant", "created_by")
+    search_fields = ("name",)
+    fields = ("tenant", "name", "description", "rule", "created_by", "created_at", "updated_at")
+    autocomplete_fields = ("tenant",)
+    readonly_fields = ("created_by", "created_at", "updated_at")
 
 
 class LookedAtOnly(LargeTableAdmin):
@@ -202,3 +249,25 @@ class ImportRowErrorAdmin(LookedAtOnly):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(ListMember)
+class ListMemberAdmin(LookedAtOnly):
+    list_display = ("contact", "list", "state", "added_at", "asked_at", "confirmed_at", "left_at")
+    list_filter = ("state",)
+    list_select_related = ("contact", "list")
+    fields = list_display
+    search_fields = ("contact__email",)
+    search_help_text = "The beginning of the address"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ListMember], search_term: str
+    ) -> tuple[QuerySet[ListMember], bool]:
+        start = search_term.strip().lower()
+        if not start or "\0" in start:
+            return queryset, False
+        found = self.within_tenants(Contact.objects.filter(email__prefix=start))
+        return queryset.filter(contact__in=found), False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup == "list__id__exact" or super().lookup_allowed(lookup, value, request)

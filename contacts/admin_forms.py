@@ -10,7 +10,9 @@ from django.core.exceptions import ValidationError
 from contacts.addresses import InvalidAddress, normalise_email
 from contacts.attributes import InvalidAttributes, check_attributes
 from contacts.contact_rows import BadName, check_name
-from contacts.models import Contact, Suppression
+from contacts.models import Contact, ContactList, Segment, Suppression
+from contacts.segments.language import read_rule
+from mailhub.errors import InvalidInput
 
 
 def _clean_email(form: forms.ModelForm[Any]) -> str:
@@ -57,3 +59,21 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
 
     def clean_email(self) -> str:
         return _clean_email(self)
+
+
+class SegmentForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    class Meta:
+        model = Segment
+        fields = ("tenant", "name", "description", "rule")
+
+    def clean(self) -> dict[str, Any]:
+        """The rule may name the lists of the segment's tenant alone."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        tenant, rule = cleaned.get("tenant"), cleaned.get("rule")
+        if tenant is not None and rule is not None:
+            lists = ContactList.objects.filter(tenant=tenant).values_list("pk", flat=True)
+            try:
+                read_rule(rule, set(lists))
+            except InvalidInput as error:
+                self.add_error("rule", error.message)
+        return cleaned

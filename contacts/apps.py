@@ -5,3 +5,13 @@ from django.apps import AppConfig
 
 class ContactsConfig(AppConfig):
     name = "contacts"
+
+    def ready(self) -> None:
+        """SQLite is taught what segments ask."""
+        from django.db.backends.signals import connection_created  # noqa: PLC0415 - apps load first
+
+        from contacts.segments.attribute_values import (  # noqa: PLC0415 - apps load first
+            register_functions,
+        )
+
+        connection_created.connect(register_functions, dispatch_uid="contacts.segments")

@@ -6,12 +6,12 @@ the guard off again, so that an exported file comes back as it went.
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from contacts.columns import EXPORT_COLUMNS
+from contacts.csv_lines import csv_line
 from contacts.formulas import guard
 from contacts.models import Contact, ImportJob
 from contacts.models.contact import ContactQuerySet
@@ -19,25 +19,13 @@ from contacts.models.contact import ContactQuerySet
 _ROWS_A_PAGE = 1000
 
 
-class _Line:
-    """What csv.writer writes to: it hands each line back."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def _line(values: Sequence[object]) -> str:
-    line: str = csv.writer(_Line()).writerow(values)
-    return line
-
-
 def export_contacts(contacts: ContactQuerySet) -> Iterator[str]:
     """Lines of CSV, the heading first, oldest contact first."""
-    yield _line(EXPORT_COLUMNS)
+    yield csv_line(EXPORT_COLUMNS)
     last = 0
     while page := list(contacts.filter(pk__gt=last).order_by("pk")[:_ROWS_A_PAGE]):
         last = page[-1].pk
-        yield "".join(_line(_values(contact)) for contact in page)
+        yield "".join(csv_line(_values(contact)) for contact in page)
 
 
 def _values(contact: Contact) -> list[str]:
@@ -61,8 +49,8 @@ def _moment(moment: datetime | None) -> str:
 
 def export_row_errors(job: ImportJob) -> Iterator[str]:
     """The bad rows of an import as lines of CSV: line, reason, and the row as it stood."""
-    yield _line(("line", "reason", "row"))
+    yield csv_line(("line", "reason", "row"))
     last = 0
     while page := list(job.row_errors.filter(pk__gt=last).order_by("pk")[:_ROWS_A_PAGE]):
         last = page[-1].pk
-        yield "".join(_line((row.line, guard(row.reason), guard(row.text))) for row in page)
+        yield "".join(csv_line((row.line, guard(row.reason), guard(row.text))) for row in page)

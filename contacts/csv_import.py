@@ -1,4 +1,4 @@
-"""Imports a CSV file of contacts, of any size, in the background.
+"""Imports a CSV file or a workbook of contacts, of any size, in the background.
 
 `start_import` stores the file and queues the work; `carry_on` does it, from wherever the
 last one stopped. Each batch is one short transaction: contacts, bad rows, counters and
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,8 +22,10 @@ from contacts.bulk_writing import refresh_statistics
 from contacts.columns import EXPORT_COLUMNS, map_columns
 from contacts.contact_rows import BadRow, ContactRow, RowReader
 from contacts.csv_reading import Lines, Record, read_records
+from contacts.joining import add_people
+from contacts.listing import own_lists
 from contacts.merging import merge_rows
-from contacts.models import ImportJob, ImportRowError, ImportStatus
+from contacts.models import Contact, ContactList, ImportJob, ImportRowError, ImportStatus
 from contacts.models.import_job import QUEUED_FOR
 from contacts.models.import_row_error import LONGEST_TEXT
 from contacts.uploads import Readable, drop_file, keep_file, kept_blocks, stored_form
@@ -33,7 +35,7 @@ from mailhub.supervised import is_stopping
 
 log = get_logger(__name__)
 
-BATCH = 500
+BATCH = 1000
 DELIMITERS = ",;\t|"
 # Counted while the client waits; larger files are counted by the task.
 _COUNTED_AT_ONCE = 4 * 1024 * 1024
@@ -65,13 +67,18 @@ class Preview:
 
 
 def start_import(
-    caller: Caller, file: Readable, mapping: Mapping[str, str | None] | None = None
+    caller: Caller,
+    file: Readable,
+    mapping: Mapping[str, str | None] | None = None,
+    list_ids: Sequence[int] = (),
 ) -> ImportJob:
     """Store the file and queue its import; answers before the rows are read.
 
-    `mapping` is explained at `contacts.columns.map_columns`. Raises InvalidInput for a
-    file that is empty, has no rows, no email column, or is not text.
+    `mapping` is explained at `contacts.columns.map_columns`; on the lists every row of the
+    file is put that becomes a contact or speaks of one. Raises InvalidInput for a file that
+    is empty, has no rows, no email column, or is not text, and for a list that is not there.
     """
+    lists = own_lists(caller, list_ids)
     heading = read_heading(file)
     targets = map_columns(heading.columns, mapping)
     job = ImportJob.objects.create(
@@ -80,6 +87,7 @@ def start_import(
         filename=_clean_filename(getattr(file, "name", "") or ""),
         columns=heading.columns,
         targets=targets,
+        list_ids=[each.pk for each in lists],
         delimiter=heading.delimiter,
         offset=heading.offset,
         line=heading.line,
@@ -111,7 +119,7 @@ def read_heading(file: Readable) -> Heading:
     if not block.strip():
         raise InvalidInput.field("file", "The file is empty.")
     offset = line = 0
-    delimiters = DELIMITERS
+    delimiters = tally.separator or DELIMITERS
     if named := _SEPARATOR_LINE.match(block):
         offset, line, delimiters = named.end(), 1, named[1].decode()
     heading = max(
@@ -184,10 +192,11 @@ def carry_on(job: ImportJob, *, seconds: float) -> bool:
     if job.total is None:
         _count_rows(job)
     reader = RowReader(job.targets, is_guarded=set(EXPORT_COLUMNS) <= set(job.columns))
+    lists = list(ContactList.objects.filter(tenant=job.tenant_id, pk__in=job.list_ids))
     records = _records(job)
     while batch := list(islice(records, BATCH)):
         before = job.done
-        _write_batch(job, batch, reader)
+        _write_batch(job, batch, reader, lists)
         if before < _GROWN <= job.done:
             refresh_statistics()
         if is_stopping() or time.monotonic() > until:
@@ -219,7 +228,9 @@ def _count_rows(job: ImportJob) -> None:
         raise LeaseLost
 
 
-def _write_batch(job: ImportJob, batch: list[Record], reader: RowReader) -> None:
+def _write_batch(
+    job: ImportJob, batch: list[Record], reader: RowReader, lists: Sequence[ContactList]
+) -> None:
     rows: list[ContactRow] = []
     origins: list[Record] = []
     bad: list[ImportRowError] = []
@@ -235,6 +246,10 @@ def _write_batch(job: ImportJob, batch: list[Record], reader: RowReader) -> None
             bad.append(_row_error(job, record, reason))
     with transaction.atomic():
         merged = merge_rows(job.tenant_id, rows)
+        emails = sorted({row.email for row in rows}) if lists else []
+        people = Contact.objects.filter(tenant=job.tenant_id, email__in=emails)
+        for contact_list in lists:
+            add_people(contact_list, people)
         bad += [
             _row_error(job, origins[position], "The database refused the row.")
             for position in merged.refused

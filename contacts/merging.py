@@ -11,7 +11,7 @@ from django.db import DataError, IntegrityError, transaction
 from contacts.attributes import merge_attributes
 from contacts.bulk_writing import ContactValues, insert_contacts, update_contacts
 from contacts.contact_rows import ContactRow
-from contacts.models import Contact, ContactStatus
+from contacts.models import Contact, ContactStatus, Suppression
 
 _TRIES = 5
 
@@ -82,6 +82,7 @@ def _write(tenant_id: UUID, rows: Sequence[ContactRow]) -> Merged:
                 changed[row.email] = contact
     if new and insert_contacts(tenant_id, [new[email] for email in sorted(new)]) != len(new):
         raise _Overtaken
+    Suppression.objects.suppress_erased(tenant_id, new)
     if changed:
         update_contacts(list(changed.values()))
     return merged
@@ -90,7 +91,7 @@ def _write(tenant_id: UUID, rows: Sequence[ContactRow]) -> Merged:
 def _load(tenant_id: UUID, emails: Sequence[str]) -> dict[str, ContactValues]:
     """The contacts of these addresses, locked in one order, so that two imports never
     wait for each other in a circle."""
-    stored = Contact.objects.filter(tenant_id=tenant_id, email__in=emails)
+    stored = Contact.objects.filter(tenant_id=tenant_id, email__among=emails)
     names = ("email", "first_name", "last_name", "company", "status", "attributes", "pk")
     rows = stored.order_by("email").select_for_update().values_list(*names)
     return {row[0]: ContactValues(*row) for row in rows}

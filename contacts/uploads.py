@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from contacts.models import ImportChunk, ImportJob
+from contacts.workbook_reading import as_binary, is_workbook, read_as_csv
 from mailhub.errors import InvalidInput
 
 BLOCK = 512 * 1024
@@ -26,10 +27,9 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _NOT_CSV = {
-    b"PK\x03\x04": "This is a workbook or an archive. Save the sheet as CSV and import that.",
-    b"\xd0\xcf\x11\xe0": "This is an old Excel workbook. Save the sheet as CSV and import that.",
+    b"\xd0\xcf\x11\xe0": "This is an old Excel workbook. Save it as .xlsx or CSV, and import that.",
     b"\x1f\x8b": "This file is compressed. Unpack it first.",
-    b"%PDF": "This is a PDF. Import a CSV file.",
+    b"%PDF": "This is a PDF. Import a CSV file or a workbook.",
 }
 
 
@@ -44,10 +44,12 @@ class Readable(Protocol):
 class EncodingTally:
     """Tells UTF-8 from cp1252 by all lines of a file, unless it is certain beforehand.
 
-    One damaged line among many sound ones does not turn the rest into gibberish.
+    One damaged line among many sound ones does not turn the rest into gibberish. `separator`
+    is what stands between the values where that is certain too, else "".
     """
 
-    def __init__(self, *, is_certain: bool) -> None:
+    def __init__(self, *, is_certain: bool, separator: str = "") -> None:
+        self.separator = separator
         self._is_certain = is_certain
         self._sound = self._unsound = 0
 
@@ -76,11 +78,14 @@ class EncodingTally:
 def stored_form(file: Readable) -> tuple[Iterator[bytes], EncodingTally]:
     """The file in blocks of whole lines (where lines are not huge), in a form to be kept.
 
-    Its byte order mark is dropped, UTF-16 and UTF-32 become UTF-8. The tally knows the
-    encoding of the blocks that were taken. Raises InvalidInput for what is not text.
+    Its byte order mark is dropped, UTF-16 and UTF-32 become UTF-8, a workbook becomes CSV.
+    The tally knows the encoding of the blocks that were taken. Raises InvalidInput for what
+    is neither text nor a workbook.
     """
     file.seek(0)
     head = file.read(BLOCK)
+    if is_workbook(head):
+        return read_as_csv(as_binary(file)), EncodingTally(is_certain=True, separator=",")
     for magic, words in _NOT_CSV.items():
         if head.startswith(magic):
             raise InvalidInput.field("file", words)

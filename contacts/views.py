@@ -16,7 +16,7 @@ from accounts.pages import PageRequest, page
 from contacts.columns import FIELDS, attribute_key, map_columns
 from contacts.csv_export import export_row_errors
 from contacts.csv_import import read_heading, start_import
-from contacts.models import Contact, ContactStatus, ImportJob, ImportRowError
+from contacts.models import Contact, ContactList, ContactStatus, ImportJob, ImportRowError, Segment
 from contacts.searching import LONGEST_SEARCH, search_contacts
 from mailhub.api.pagination import page_after, write_cursor
 from mailhub.errors import InvalidInput
@@ -36,8 +36,10 @@ def list_contacts(request: PageRequest) -> HttpResponse:
     wanted = request.GET.get("status", "")
     if wanted not in ContactStatus.values:
         wanted = ""
-    contacts = search_contacts(request.caller, text, wanted)
-    narrowed = {name: value for name, value in (("q", text), ("status", wanted)) if value}
+    segment = request.GET.get("segment_id", "")
+    contacts = search_contacts(request.caller, text, wanted, segment_id=segment)
+    given = {"q": text, "status": wanted, "segment_id": segment}
+    narrowed = {name: value for name, value in given.items() if value}
     cursor = request.GET.get("cursor")
     rows = page_after(contacts, "-pk", cursor, CONTACTS_A_PAGE + 1)
     older = ""
@@ -51,6 +53,7 @@ def list_contacts(request: PageRequest) -> HttpResponse:
             "rows": rows,
             "text": text,
             "wanted": wanted,
+            "segment": _segment(request, segment),
             "statuses": ContactStatus.values,
             "older": older,
             "is_first_page": not cursor,
@@ -70,7 +73,9 @@ def import_contacts(request: PageRequest) -> HttpResponse:
         try:
             if not isinstance(file, UploadedFile):
                 raise InvalidInput.field("file", "Choose a file first.")
-            job = start_import(request.caller, file, _chosen_mapping(request))
+            job = start_import(
+                request.caller, file, _chosen_mapping(request), _chosen_lists(request)
+            )
             return redirect("contact-import", job.pk)
         except InvalidInput as refusal:
             problem = refusal.message
@@ -81,6 +86,8 @@ def import_contacts(request: PageRequest) -> HttpResponse:
         {
             "problem": problem,
             "recent": recent[:IMPORTS_SHOWN],
+            "lists": ContactList.objects.for_caller(request.caller).order_by("name"),
+            "chosen_lists": _chosen_lists(request),
             "limit": settings.MAILHUB_UPLOAD_LIMIT,
         },
         status=400 if problem else 200,
@@ -164,6 +171,15 @@ def _import_context(request: PageRequest, import_id: int) -> dict[str, Any]:
     bad_rows = ImportRowError.objects.filter(job=job).order_by("pk")[:BAD_ROWS_SHOWN]
     meanings = zip(job.columns, job.targets, strict=False)
     return {"job": job, "bad_rows": bad_rows, "meanings": list(meanings)}
+
+
+def _segment(request: PageRequest, key: str) -> Segment | None:
+    return Segment.objects.for_caller(request.caller).filter(pk=key).first() if key else None
+
+
+def _chosen_lists(request: PageRequest) -> list[int]:
+    keys = request.POST.getlist("list")
+    return [int(key) for key in keys if key.isascii() and key.isdigit() and len(key) <= 18]
 
 
 def _chosen_mapping(request: PageRequest) -> dict[str, str | None] | None:

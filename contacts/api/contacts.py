@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Prefetch
 from django.http import StreamingHttpResponse
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -20,12 +24,17 @@ from contacts.attributes import InvalidAttributes, check_attributes, merge_attri
 from contacts.columns import NAMES
 from contacts.contact_rows import BadName, check_name
 from contacts.csv_export import export_contacts
-from contacts.models import Contact, ContactStatus
+from contacts.holdings import erase_person, held_about, history_of
+from contacts.joining import add_people
+from contacts.listing import own_lists
+from contacts.models import Contact, ContactList, ContactStatus, ListMember, MemberState
 from contacts.models.contact import ContactQuerySet
 from contacts.searching import LONGEST_SEARCH, search_contacts
 from mailhub.api.strict import StrictMixin
 from mailhub.errors import Conflict, InvalidInput, NotFound
+from mailhub.moments import read_moment
 
+HISTORY_A_PAGE = 100
 _NARROWING = [
     OpenApiParameter(
         "q",
@@ -33,6 +42,8 @@ _NARROWING = [
         description="Beginnings of address, first or last name.",
     ),
     OpenApiParameter("status", str, enum=ContactStatus.values),
+    OpenApiParameter("list_id", int, description="Who is subscribed to this list."),
+    OpenApiParameter("segment_id", int, description="Whom this segment means."),
 ]
 
 
@@ -58,11 +69,33 @@ class AddressField(serializers.CharField):
             raise serializers.ValidationError(str(error)) from None
 
 
+class PlaceSerializer(serializers.ModelSerializer[ListMember]):
+    """A list that a contact is or was on."""
+
+    id = serializers.IntegerField(source="list_id", read_only=True)
+    name = serializers.CharField(source="list.name", read_only=True)
+    state = serializers.ChoiceField(MemberState.choices, read_only=True)
+
+    class Meta:
+        model = ListMember
+        fields = ("id", "name", "state")
+
+
 class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
-    """A contact. Fields that are left out stay as they are."""
+    """A contact. Fields that are left out stay as they are.
+
+    `list_ids` puts it on lists, as `POST lists/{id}/members` does.
+    """
 
     email = AddressField()
     attributes = AttributesField(required=False)
+    lists = PlaceSerializer(source="memberships", many=True, read_only=True)
+    list_ids = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        required=False,
+        write_only=True,
+        max_length=100,
+    )
 
     class Meta:
         model = Contact
@@ -73,6 +106,8 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
             "company",
             "attributes",
             "status",
+            "lists",
+            "list_ids",
             "created_at",
             "updated_at",
             "last_email_sent",
@@ -99,14 +134,20 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
             raise serializers.ValidationError(problems)
         return attrs
 
+    def validate_list_ids(self, value: list[int]) -> list[ContactList]:
+        return own_lists(self.context["caller"], value)
+
     def create(self, validated_data: dict[str, Any]) -> Contact:
         attributes = merge_attributes({}, validated_data.pop("attributes", {}))
+        lists = validated_data.pop("list_ids", ())
         tenant = self.context["caller"].tenant
         try:
             with transaction.atomic():
-                return Contact.objects.create(
+                stored = Contact.objects.create(
                     tenant=tenant, attributes=attributes, **validated_data
                 )
+                _put_on(lists, stored)
+                return stored
         except IntegrityError:
             raise _is_there_already() from None
 
@@ -117,10 +158,12 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
                 if stored is None:
                     raise NotFound("There is no such contact.")
                 given = validated_data.pop("attributes", {})
+                lists = validated_data.pop("list_ids", ())
                 stored.attributes = merge_attributes(stored.attributes, given)
                 for name, value in validated_data.items():
                     setattr(stored, name, value)
                 stored.save(update_fields=self._columns(validated_data))
+                _put_on(lists, stored)
                 return stored
         except IntegrityError:
             raise _is_there_already() from None
@@ -129,6 +172,39 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
         """What to write: never the history, which campaigns write at the same time."""
         folded = [f"{name}_folded" for name in ("first_name", "last_name") if name in given]
         return ["attributes", "updated_at", *given, *folded]
+
+
+class HoldingsSerializer(serializers.Serializer[Any]):
+    """All that is held about a person."""
+
+    contact = serializers.JSONField()
+    lists = serializers.JSONField()
+    suppression = serializers.JSONField(allow_null=True)
+    deliveries = serializers.JSONField()
+
+
+class HappeningSerializer(serializers.Serializer[Any]):
+    """Something that happened to a person.
+
+    `kind` is added, list_added, list_asked, list_confirmed, list_left, suppressed or
+    delivery; `details` name the list, the reason, or the campaign with state and reply.
+    """
+
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    details = AttributesField()
+
+
+class HistorySerializer(serializers.Serializer[Any]):
+    """A stretch of a contact's history; `next_before` is null at its end."""
+
+    history = HappeningSerializer(many=True)
+    next_before = serializers.DateTimeField(allow_null=True)
+
+
+def _put_on(lists: Iterable[ContactList], contact: Contact) -> None:
+    for contact_list in lists:
+        add_people(contact_list, Contact.objects.filter(pk=contact.pk))
 
 
 def _is_there_already() -> Conflict:
@@ -150,7 +226,13 @@ class ContactViewSet(CsvMixin, TenantViewSet[Contact]):
         text = query.get("q", "")
         if len(text) > LONGEST_SEARCH:
             raise InvalidInput.field("q", f"Give at most {LONGEST_SEARCH} characters.")
-        return search_contacts(self.caller, text, query.get("status", ""))
+        return search_contacts(
+            self.caller,
+            text,
+            query.get("status", ""),
+            query.get("list_id", ""),
+            query.get("segment_id", ""),
+        )
 
     def get_object(self) -> Contact:
         contact = self._find(self.kwargs["email"])
@@ -168,7 +250,8 @@ class ContactViewSet(CsvMixin, TenantViewSet[Contact]):
     @extend_schema(parameters=_NARROWING, responses=ContactSerializer(many=True))
     def list(self, request: Request) -> Response:
         """The newest first."""
-        page = self.paginate_queryset(self._searched())
+        places = Prefetch("memberships", ListMember.objects.select_related("list").order_by("pk"))
+        page = self.paginate_queryset(self._searched().prefetch_related(places))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(
@@ -202,11 +285,53 @@ class ContactViewSet(CsvMixin, TenantViewSet[Contact]):
         serializer.save()
         return Response(serializer.data)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "erase",
+                bool,
+                description="Erase all that is held about the person; a keyed digest stays, "
+                "by which campaigns leave the address alone.",
+            )
+        ],
+        responses={204: None},
+    )
     def destroy(self, request: Request, email: str) -> Response:
         """Remove the contact. It stays on the suppression list if it is there."""
-        self.get_object().delete()
+        erases = _read_flag(request, "erase")
+        contact = self.get_object()
+        if erases:
+            erase_person(contact)
+        else:
+            contact.delete()
         return Response(status=204)
+
+    @extend_schema(responses=HoldingsSerializer, operation_id="contacts_export_one")
+    def export_one(self, request: Request, email: str) -> Response:
+        """All that is held about one person."""
+        held = held_about(self.get_object())
+        answer = Response(HoldingsSerializer(held).data)
+        answer["Content-Disposition"] = 'attachment; filename="person.json"'
+        return answer
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("before", OpenApiTypes.DATETIME, description="Older than this."),
+        ],
+        responses=HistorySerializer,
+        filters=False,
+    )
+    def history(self, request: Request, email: str) -> Response:
+        """What happened to the contact, the newest first; go on with `next_before`."""
+        contact = self.get_object()
+        before = _read_moment(request, "before")
+        found = history_of(contact, before, HISTORY_A_PAGE)
+        is_more = len(found) >= HISTORY_A_PAGE
+        values = {
+            "history": found,
+            "next_before": found[-1].at - timedelta(microseconds=1) if is_more else None,
+        }
+        return Response(HistorySerializer(values).data)
 
     @extend_schema(
         parameters=_NARROWING,
@@ -217,6 +342,16 @@ class ContactViewSet(CsvMixin, TenantViewSet[Contact]):
     def export(self, request: Request) -> StreamingHttpResponse:
         """All contacts, or those searched for, as a CSV file."""
         return as_csv_file("contacts.csv", export_contacts(self._searched()))
+
+
+def _read_moment(request: Request, name: str) -> datetime:
+    text = request.query_params.get(name)
+    if text is None:
+        return timezone.now()
+    moment = read_moment(text)
+    if moment is None:
+        raise InvalidInput.field(name, "Give a time, as 2026-03-01T10:00:00Z.")
+    return moment
 
 
 def _read_flag(request: Request, name: str) -> bool:

@@ -52,17 +52,43 @@ class MappingField(serializers.Field[dict[str, str | None], Any, Any, Any]):
         return value
 
 
+@extend_schema_field({"type": "array", "items": {"type": "integer"}})
+class ListIdsField(serializers.Field[list[int], Any, Any, Any]):
+    """The lists that the contacts are put on; a form sends them as JSON text, `[3, 5]`."""
+
+    default_error_messages = {"invalid": "Give a JSON list of the ids of lists, as [3, 5]."}
+
+    def to_internal_value(self, data: Any) -> list[int]:
+        try:
+            value = json.loads(data) if isinstance(data, str) else data
+        except (ValueError, RecursionError):
+            self.fail("invalid")
+        value = [value] if isinstance(value, int) else value
+        if not isinstance(value, list) or not all(map(_is_key, value)):
+            self.fail("invalid")
+        return value
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+def _is_key(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
+
+
 class ImportRequestSerializer(StrictMixin, serializers.Serializer[Any]):
-    """A CSV file and, where its headings do not say it themselves, what its columns are."""
+    """A CSV file or a workbook and, where its headings do not say it, what its columns are."""
 
     file = serializers.FileField(allow_empty_file=True)
     mapping = MappingField(required=False)
+    list_ids = ListIdsField(required=False)
 
 
 class ImportSerializer(serializers.ModelSerializer[ImportJob]):
     """How far an import is. `total` is null until the rows of a large file are counted."""
 
     percent = serializers.IntegerField(read_only=True)
+    list_ids = serializers.ListField(child=serializers.IntegerField(), read_only=True)
 
     class Meta:
         model = ImportJob
@@ -75,6 +101,7 @@ class ImportSerializer(serializers.ModelSerializer[ImportJob]):
             "failed",
             "percent",
             "filename",
+            "list_ids",
             "error",
             "created_at",
             "started_at",
@@ -123,8 +150,9 @@ class ImportViewSet(CsvMixin, TenantViewSet[ImportJob]):
         """
         serializer = ImportRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        file: UploadedFile[bytes] = serializer.validated_data["file"]
-        job = start_import(self.caller, file, serializer.validated_data.get("mapping"))
+        given = serializer.validated_data
+        file: UploadedFile[bytes] = given["file"]
+        job = start_import(self.caller, file, given.get("mapping"), given.get("list_ids", ()))
         return Response(ImportSerializer(job).data, status=202)
 
     def retrieve(self, request: Request, pk: str) -> Response:

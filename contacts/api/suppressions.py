@@ -13,7 +13,8 @@ from accounts.api.viewsets import TenantViewSet
 from accounts.idempotency import idempotent
 from contacts.addresses import InvalidAddress, normalise_email
 from contacts.api.contacts import AddressField
-from contacts.models import Suppression
+from contacts.models import ErasedAddress, Suppression
+from contacts.models.erased_address import digest_address
 from mailhub.api.strict import StrictMixin
 from mailhub.errors import NotFound
 
@@ -59,12 +60,18 @@ class SuppressionViewSet(TenantViewSet[Suppression]):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, email: str) -> Response:
-        """Let campaigns write to the address again."""
+        """Let campaigns write to the address again, also to one that was erased."""
         try:
-            rows = self.get_queryset().filter(email=normalise_email(email))
+            address = normalise_email(email)
         except InvalidAddress:
-            rows = self.get_queryset().none()
-        deleted, _ = rows.delete()
-        if not deleted:
-            raise NotFound("This address is not suppressed.")
+            raise _not_suppressed() from None
+        named, _ = self.get_queryset().filter(email=address).delete()
+        digest = digest_address(self.caller.tenant.pk, address)
+        erased, _ = ErasedAddress.objects.for_caller(self.caller).filter(digest=digest).delete()
+        if not named and not erased:
+            raise _not_suppressed()
         return Response(status=204)
+
+
+def _not_suppressed() -> NotFound:
+    return NotFound("This address is not suppressed.")

@@ -41,6 +41,7 @@ class Migration(migrations.Migration):
                 ("delimiter", models.CharField(default=",", max_length=1)),
                 ("columns", models.JSONField(default=list)),
                 ("targets", models.JSONField(default=list)),
+                ("list_ids", models.JSONField(default=list)),
                 ("size", models.BigIntegerField(default=0)),
                 ("offset", models.BigIntegerField(default=0)),
                 ("line", models.BigIntegerField(default=0)),
@@ -134,6 +135,7 @@ class Migration(migrations.Migration):
                             ("unsubscribed", "Unsubscribed"),
                             ("bounced", "Bounced"),
                             ("complained", "Complained"),
+                            ("erased", "Erased"),
                         ],
                         default="manual",
                         max_length=12,
@@ -209,24 +211,199 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "contacts",
                 "indexes": [
-                    models.Index(fields=["tenant", "id"], name="contact_newest"),
+                    models.Index(
+                        fields=["tenant", "id", "email", "first_name_folded", "last_name_folded"],
+                        name="contact_newest",
+                    ),
                     models.Index(fields=["tenant", "status", "id"], name="contact_by_status"),
-                    models.Index(
-                        fields=["tenant", "first_name_folded"],
-                        name="contact_by_first_name",
-                        opclasses=("uuid_ops", "varchar_pattern_ops"),
-                    ),
-                    models.Index(
-                        fields=["tenant", "last_name_folded"],
-                        name="contact_by_last_name",
-                        opclasses=("uuid_ops", "varchar_pattern_ops"),
-                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("tenant", "email"),
                         name="contact_email_in_tenant",
                         opclasses=("uuid_ops", "varchar_pattern_ops"),
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ContactList",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=100)),
+                ("description", models.CharField(blank=True, max_length=500)),
+                (
+                    "opt_in",
+                    models.CharField(
+                        choices=[("single", "Single"), ("double", "Double")],
+                        default="single",
+                        max_length=6,
+                    ),
+                ),
+                ("from_email", models.CharField(blank=True, max_length=400)),
+                ("trouble", models.CharField(blank=True, editable=False, max_length=500)),
+                ("ask_after", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="accounts.emailaccount",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "contact_lists",
+                "indexes": [models.Index(fields=["tenant", "id"], name="contact_list_newest")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("tenant", "name"), name="contact_list_name_in_tenant"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ListMember",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("subscribed", "Subscribed"),
+                            ("unsubscribed", "Unsubscribed"),
+                        ],
+                        default="subscribed",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "added_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("ask_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("asked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("confirmed_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("left_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to="contacts.contact",
+                    ),
+                ),
+                (
+                    "list",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="members",
+                        to="contacts.contactlist",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "list_members",
+                "indexes": [
+                    models.Index(fields=["list", "state", "contact"], name="list_member_by_state"),
+                    models.Index(
+                        condition=models.Q(("ask_at__isnull", False)),
+                        fields=["ask_at"],
+                        name="list_member_to_ask",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("contact", "list"), name="list_member_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Segment",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=100)),
+                ("description", models.CharField(blank=True, max_length=500)),
+                ("rule", models.JSONField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "segments",
+                "indexes": [models.Index(fields=["tenant", "id"], name="segment_newest")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("tenant", "name"), name="segment_name_in_tenant"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ErasedAddress",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("digest", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "erased addresses",
+                "db_table": "erased_addresses",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("tenant", "digest"), name="erased_address_in_tenant"
                     )
                 ],
             },

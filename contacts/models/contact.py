@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Exists, F, Func, OuterRef, Q
+from django.db.models.lookups import Exact
+from django.db.models.sql.compiler import SQLCompiler
 
 from accounts.models import Tenant
 from accounts.scope import TenantOwned, TenantQuerySet
@@ -17,7 +20,7 @@ from contacts.models.suppression import Suppression
 LONGEST_NAME = 200
 # PostgreSQL serves prefixes only by this operator class; SQLite ignores it.
 _BY_PREFIX = ("uuid_ops", "varchar_pattern_ops")
-_IDS_A_STATEMENT = 900
+_LARGE = 20_000
 
 
 class ContactStatus(models.TextChoices):
@@ -29,6 +32,19 @@ class ContactStatus(models.TextChoices):
     COMPLAINED = "complained"
 
 
+class Unindexed(Func):
+    """A column as SQLite does not find it in any index; elsewhere just the column."""
+
+    arity = 1
+    template = "%(expressions)s"
+    output_field = models.UUIDField()
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, Any]:
+        return self.as_sql(compiler, connection, template="+%(expressions)s")
+
+
 class ContactQuerySet(TenantQuerySet["Contact"]):
     def mailable(self, tenant: Tenant) -> Self:
         """Whom a campaign of this tenant may write to: subscribed, and not suppressed."""
@@ -36,6 +52,16 @@ class ContactQuerySet(TenantQuerySet["Contact"]):
             tenant_id=OuterRef("tenant_id"), email=OuterRef("email")
         )
         return self.filter(~Exists(suppressed), tenant=tenant, status=ContactStatus.SUBSCRIBED)
+
+    def sweep(self, tenant: Tenant) -> Self:
+        """All of a tenant's contacts, for a question that reads most of them.
+
+        SQLite would look up each by the index that begins with the tenant, at ten times the
+        cost of reading the table from its beginning to its end.
+        """
+        own = self.filter(tenant=tenant)
+        is_large = own.order_by()[_LARGE : _LARGE + 1].exists()
+        return self.filter(Exact(Unindexed("tenant"), tenant.pk)) if is_large else own
 
     def search(self, text: str) -> Self:
         """Those for whom each word of the text begins the address, first or last name."""
@@ -54,16 +80,10 @@ class ContactQuerySet(TenantQuerySet["Contact"]):
     def note_mailing(self, contact_ids: Sequence[int], campaign: str, sent_at: datetime) -> int:
         """Remember that each of these contacts was sent this campaign; how many exist.
 
-        One statement for each 900 ids. An id counts once, however often it is given.
+        An id counts once, however often it is given.
         """
-        ids = sorted(set(contact_ids))
-        return sum(
-            self.filter(pk__in=ids[start : start + _IDS_A_STATEMENT]).update(
-                last_email_sent=sent_at,
-                last_campaign=campaign,
-                email_count=F("email_count") + 1,
-            )
-            for start in range(0, len(ids), _IDS_A_STATEMENT)
+        return self.filter(pk__among=sorted(set(contact_ids))).update(
+            last_email_sent=sent_at, last_campaign=campaign, email_count=F("email_count") + 1
         )
 
 
@@ -101,20 +121,21 @@ class Contact(TenantOwned):
                 fields=["tenant", "email"], opclasses=_BY_PREFIX, name="contact_email_in_tenant"
             )
         ]
+        # The first grows at its end, whatever is imported, and holds all that a search reads:
+        # it is walked from the newest on, and ends with the page. Indexes that begin with a
+        # name cost more than half of an import's time.
         indexes = [
-            models.Index(fields=["tenant", "id"], name="contact_newest"),
+            models.Index(
+                fields=["tenant", "id", "email", "first_name_folded", "last_name_folded"],
+                name="contact_newest",
+            ),
             models.Index(fields=["tenant", "status", "id"], name="contact_by_status"),
-            models.Index(
-                fields=["tenant", "first_name_folded"],
-                opclasses=_BY_PREFIX,
-                name="contact_by_first_name",
-            ),
-            models.Index(
-                fields=["tenant", "last_name_folded"],
-                opclasses=_BY_PREFIX,
-                name="contact_by_last_name",
-            ),
         ]
 
     def __str__(self) -> str:
         return self.email
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Store it; an address that was erased once is suppressed again, by name."""
+        super().save(*args, **options)
+        Suppression.objects.suppress_erased(self.tenant_id, [self.email])

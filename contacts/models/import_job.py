@@ -70,7 +70,8 @@ class ImportJob(TenantOwned):
     """`size` and `offset` count bytes of the stored file; `offset` and `line` say what is read.
 
     `columns` are the file's headings; `targets` name, by position, what each becomes: a
-    field of Contact, `attributes.<key>`, or "" for a column that is left out. `total` is
+    field of Contact, `attributes.<key>`, or "" for a column that is left out. `list_ids` are
+    the lists that the contacts are put on. `total` is
     None until the rows are counted; at the end it is imported + updated + failed.
     """
 
@@ -86,6 +87,7 @@ class ImportJob(TenantOwned):
     delimiter = models.CharField(max_length=1, default=",")
     columns = models.JSONField(default=list)
     targets = models.JSONField(default=list)
+    list_ids = models.JSONField(default=list)
     size = models.BigIntegerField(default=0)
     offset = models.BigIntegerField(default=0)
     line = models.BigIntegerField(default=0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from django.db import models
 from django.utils import timezone
 
 from accounts.models import Tenant
 from accounts.scope import TenantOwned, TenantQuerySet
+from contacts.models.erased_address import ErasedAddress
 
 
 class SuppressionReason(models.TextChoices):
@@ -18,6 +20,7 @@ class SuppressionReason(models.TextChoices):
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"
     COMPLAINED = "complained"
+    ERASED = "erased"
 
 
 class SuppressionQuerySet(TenantQuerySet["Suppression"]):
@@ -34,6 +37,12 @@ class SuppressionQuerySet(TenantQuerySet["Suppression"]):
             for email in sorted(set(emails))
         ]
         self.bulk_create(rows, ignore_conflicts=True, batch_size=200)
+
+    def suppress_erased(self, tenant_id: UUID, emails: Iterable[str]) -> None:
+        """These addresses come in: suppress those whose data was erased once."""
+        known = ErasedAddress.objects.among(tenant_id, emails)
+        if known:
+            self.suppress(Tenant(pk=tenant_id), known, SuppressionReason.ERASED)
 
 
 class Suppression(TenantOwned):

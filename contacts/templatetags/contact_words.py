@@ -7,6 +7,7 @@ from datetime import timedelta
 from django import template
 from django.utils import timezone
 
+from contacts.holdings import Happening
 from contacts.models import ImportJob, ImportStatus
 from contacts.models.import_job import UNFINISHED
 
@@ -27,6 +28,29 @@ _FIELDS = {
 def field_words(target: str) -> str:
     """What a column becomes."""
     return _FIELDS.get(target, f"Attribute {target.removeprefix('attributes.')}")
+
+
+_HAPPENINGS = {
+    "added": "Became a contact",
+    "list_added": "Put on {list}",
+    "list_asked": "Asked whether to be on {list}",
+    "list_confirmed": "Said yes to {list}",
+    "list_left": "Left {list}",
+    "suppressed": "Suppressed: {reason}",
+    "delivery": "{campaign_name}: {state}",
+}
+
+
+@register.filter
+def question_words(name: str) -> str:
+    """A field or an operator of a rule, as a person says it."""
+    return name.removeprefix("attributes.").replace("_", " ")
+
+
+@register.filter
+def happening_words(happening: Happening) -> str:
+    """One line of a contact's history."""
+    return _HAPPENINGS[happening.kind].format(**happening.details)
 
 
 @register.filter

@@ -223,7 +223,7 @@ def test_a_ten_megabyte_value_costs_its_row_alone(people: People) -> None:
         (b"email,name\n", None, "file", "no rows"),
         (b"name,town\nAnn,Bonn\n", None, "file", "No column holds email addresses"),
         (b"ann@example.com,Ann\nbob@example.com,Bob\n", None, "file", "names of the columns"),
-        (b"PK\x03\x04 and so on", None, "file", "Save the sheet as CSV"),
+        (b"PK\x03\x04 and so on", None, "file", "no workbook that can be read"),
         (b'email,"never closed\n' * 2, None, "file", "first line cannot be read"),
         (b"email,name\na@b.example,A\n", {"nmae": "company"}, "mapping", "no column"),
         (b"email,name\na@b.example,A\n", {"name": "surname"}, "mapping", "becomes one of"),

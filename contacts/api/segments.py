@@ -1,0 +1,126 @@
+"""`segments`: people described by a rule, and a look at whom a rule means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.viewsets import TenantViewSet
+from accounts.idempotency import idempotent
+from contacts.models import Contact, Segment
+from contacts.segments.keeping import (
+    SAMPLE,
+    change_segment,
+    check_rule,
+    make_segment,
+    preview,
+)
+from mailhub.api.strict import StrictMixin
+
+LARGEST_SAMPLE = 100
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class RuleField(serializers.JSONField):
+    """`{"all": […]}`, `{"any": […]}`, `{"not": …}`, or one condition.
+
+    A condition asks for a field (`{"field": "attributes.city", "op": "is", "value": "Bern"}`),
+    for a list (`{"list": 3}`) or for what happened (`{"activity": "sent", "within_days": 30}`).
+    """
+
+
+class SegmentSerializer(StrictMixin, serializers.ModelSerializer[Segment]):
+    """A segment. What is wrong with a rule is told by its place, as `rule.all[0].value`."""
+
+    rule = RuleField()
+
+    class Meta:
+        model = Segment
+        fields = ("id", "name", "description", "rule", "created_at", "updated_at")
+        read_only_fields = ("id", "created_at", "updated_at")
+        validators: list[Any] = []
+
+    def create(self, validated_data: dict[str, Any]) -> Segment:
+        return make_segment(self.context["caller"], validated_data)
+
+    def update(self, instance: Segment, validated_data: dict[str, Any]) -> Segment:
+        return change_segment(self.context["caller"], instance, validated_data)
+
+
+class PreviewRequestSerializer(StrictMixin, serializers.Serializer[Any]):
+    """A rule to be tried."""
+
+    rule = RuleField()
+    sample = serializers.IntegerField(
+        required=False, default=SAMPLE, min_value=0, max_value=LARGEST_SAMPLE
+    )
+
+
+class SampleSerializer(serializers.ModelSerializer[Contact]):
+    """One of those whom a rule means."""
+
+    class Meta:
+        model = Contact
+        fields = ("email", "first_name", "last_name", "company", "status", "attributes")
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    """How many contacts the rule means, and the newest of them."""
+
+    count = serializers.IntegerField()
+    sample = SampleSerializer(many=True)
+
+
+class SegmentViewSet(TenantViewSet[Segment]):
+    """The tenant's segments."""
+
+    scope = "contacts"
+    reading_actions = ("preview",)
+    page_key = "segments"
+    queryset = Segment.objects.all()
+    serializer_class = SegmentSerializer
+    lookup_value_regex = "[0-9]{1,18}"
+
+    def list(self, request: Request) -> Response:
+        """The newest first."""
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    @extend_schema(responses={201: SegmentSerializer})
+    @idempotent()
+    def create(self, request: Request) -> Response:
+        """Keep a rule under a name: 409 where there is a segment of this name."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(serializer.data, status=201)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One segment."""
+        return Response(self.get_serializer(self.get_object()).data)
+
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change the fields that are given."""
+        serializer = self.get_serializer(self.get_object(), data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(serializer.data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Remove the segment; its people stay contacts."""
+        self.get_object().delete()
+        return Response(status=204)
+
+    @extend_schema(request=PreviewRequestSerializer, responses={200: PreviewSerializer})
+    def preview(self, request: Request) -> Response:
+        """Whom a rule means now, without keeping it."""
+        serializer = PreviewRequestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        given = serializer.validated_data
+        found = preview(self.caller, check_rule(self.caller, given["rule"]), given["sample"])
+        return Response(PreviewSerializer(found).data)
