@@ -13,12 +13,23 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from campaigns import admin_feedback  # noqa: F401 - it registers its pages
+from campaigns.admin_templates import TemplateAdmin
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
-from campaigns.models import Campaign, CampaignAttachment, Delivery, DeliveryState
+from campaigns.models import (
+    Campaign,
+    CampaignAttachment,
+    Delivery,
+    DeliveryEvent,
+    DeliveryState,
+    SenderShare,
+)
 from campaigns.progress import Progress, measure_progress, measure_progress_of
 from campaigns.resolving import mark_uncertain_sent, resend_uncertain, retry_failed
 from mailhub.admin_lists import HistoryAdmin, ReadOnlyAdmin
 from mailhub.errors import Conflict, InvalidInput
+
+__all__ = ["CampaignAdmin", "DeliveryAdmin", "TemplateAdmin"]
 
 _HEAVY = ("html_body", "text_body", "headers", "smtp_password")
 _BESIDE = (DeliveryState.FAILED, DeliveryState.SKIPPED, DeliveryState.UNCERTAIN)
@@ -35,20 +46,27 @@ class MeasuredList(ChangeList):
             campaign.measured = measured[campaign.pk]
 
 
-class AttachmentInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
-    model = CampaignAttachment
-    fields = readonly_fields = ("filename", "content_type", "size")
+class LookedAtInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
     extra = 0
     can_delete = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[CampaignAttachment]:
-        return super().get_queryset(request).defer("content")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class AttachmentInline(LookedAtInline):
+    model = CampaignAttachment
+    fields = readonly_fields = ("filename", "content_type", "content_id", "size")
+
+
+class ShareInline(LookedAtInline):
+    """The accounts that share a campaign, and why one of them is left out."""
+
+    model = SenderShare
+    fields = readonly_fields = ("account", "from_email", "weight", "trouble")
 
 
 @admin.register(Campaign)
@@ -70,10 +88,14 @@ class CampaignAdmin(HistoryAdmin):
     date_hierarchy = "created_at"
     ordering = ("-pk",)
     actions = ("pause", "resume", "cancel", "resend", "mark_sent", "retry")
-    inlines = (AttachmentInline,)
+    inlines = (AttachmentInline, ShareInline)
     fieldsets = (
         (None, {"fields": ("campaign_id", "name", "tenant", "created_by", "kind")}),
-        ("How it goes", {"fields": ("status", "bar", "counts", "rate", "last_error")}),
+        (
+            "How it goes",
+            {"fields": ("status", "bar", "counts", "rate", "pause_reason", "last_error")},
+        ),
+        ("How fast", {"fields": ("rate_per_second", "rate_per_hour", "rate_per_day")}),
         ("Times", {"fields": ("created_at", "scheduled_at", "started_at", "completed_at")}),
         ("Message", {"fields": ("from_email", "reply_to", "subject", "html_body", "text_body")}),
         (
@@ -191,9 +213,25 @@ class CampaignAdmin(HistoryAdmin):
             self.message_user(request, f"{changed} {done}.", messages.SUCCESS)
 
 
+class EventInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+    model = DeliveryEvent
+    fields = readonly_fields = ("at", "kind", "verdict", "is_automatic", "source", "details")
+    ordering = ("at",)
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
-    """One row a recipient. A campaign's are found from its page."""
+    """One row a recipient, with what became known of it. A campaign's are found from its page."""
+
+    inlines = (EventInline,)
 
     list_display = ("email", "campaign", "state", "attempts", "reply", "finished_at")
     list_filter = ("state",)

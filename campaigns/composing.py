@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from campaigns.models import Campaign, CampaignAttachment
+from campaigns.feedback.proof import return_path, write_proof
+from campaigns.files import read_attachments
+from campaigns.links.dressing import Dress
+from campaigns.models import Campaign, CampaignAttachment, Variant
+from campaigns.signing import signer_of
+from campaigns.subject_testing import subject_test_of
 from mailhub.mail.addresses import Address, parse_address
-from mailhub.mail.merge import MergeTemplate
+from mailhub.mail.dkim import DkimSigner
+from mailhub.mail.merge import MergeTemplate, compile_text
 from mailhub.mail.message import Attachment
 from mailhub.mail.transports.base import Envelope
 
@@ -54,42 +60,98 @@ class Composer:
     Raises TemplateError and InvalidMessage where the campaign cannot be sent as it stands.
     """
 
-    def __init__(self, campaign: Campaign, attachments: Sequence[Attachment]) -> None:
+    def __init__(
+        self,
+        campaign: Campaign,
+        attachments: Sequence[Attachment],
+        signer: DkimSigner | None = None,
+    ) -> None:
         sender = parse_address(campaign.from_email)
         given = {name.lower() for name in campaign.headers}
         own = own_headers(campaign, sender)
         self._campaign_id = campaign.campaign_id
-        self._domain = sender.domain.strip("[]")
+        self.domain = sender.domain.strip("[]")
+        self._signer = signer
         self._sender = sender.address
+        account = campaign.account
+        # SES keeps an envelope's sender of its own, to hear of bounces.
+        is_ours = account is not None and not account.ses_region
+        self._bounce_address = account.bounce_address if account and is_ours else ""
+        self._dress = Dress.of(campaign)
         self._template = MergeTemplate.compile(
             subject=campaign.subject,
-            html=campaign.html_body,
-            text=campaign.text_body,
+            html=self._dress.html,
+            text=self._dress.text,
             headers=campaign.headers
             | {name: value for name, value in own.items() if name.lower() not in given},
             sender=sender,
             reply_to=[parse_address(campaign.reply_to)] if campaign.reply_to else [],
             attachments=attachments,
         )
+        self._test = subject_test_of(campaign)
+        self._other = self._template
+        if self._test is not None:
+            other = compile_text(self._test.subject_b, "subject_b")
+            self._other = replace(self._template, subject=other)
 
     @classmethod
     def of(cls, campaign: Campaign) -> Composer:
-        """For a stored campaign, with its attachments."""
-        rows = CampaignAttachment.objects.filter(campaign=campaign)
-        return cls(
-            campaign,
-            [Attachment(row.filename, bytes(row.content), row.content_type) for row in rows],
-        )
+        """For a stored campaign, with its attachments and its domain's key.
+
+        Raises SecretUnreadable, too.
+        """
+        rows = CampaignAttachment.objects.filter(campaign=campaign).select_related("file")
+        domain = parse_address(campaign.from_email).domain
+        return cls(campaign, read_attachments(rows), signer_of(campaign, domain))
 
     def message_id(self, delivery: int, attempt: int) -> str:
-        """One for each attempt, told from the row alone."""
-        return f"<{delivery}.{attempt}.{self._campaign_id}@{self._domain}>"
+        """One for each attempt, told from the row alone, and not to be guessed."""
+        return f"<{write_proof(delivery)}.{attempt}.{self._campaign_id}@{self.domain}>"
 
-    def compose(self, person: Person, message_id: str) -> tuple[Envelope, bytes]:
-        """The message for one person. Raises TemplateError and InvalidMessage."""
-        recipient = Address(person.name, person.email)
-        content = self._template.render(recipient, person.variables(), message_id=message_id)
-        return Envelope(self._sender, (recipient.address,)), content
+    @property
+    def html(self) -> str:
+        """The HTML template that is sent, with what was added to the campaign's."""
+        return self._dress.html
+
+    @property
+    def text(self) -> str:
+        """The text template that is sent."""
+        return self._dress.text
+
+    def links(self, delivery: int, contact: int) -> dict[str, object]:
+        """The variables beside a person's own."""
+        return self._dress.variables(delivery, contact)
+
+    def compose(
+        self,
+        person: Person,
+        message_id: str,
+        *,
+        delivery: int = 0,
+        contact: int = 0,
+        recipient: Address | None = None,
+    ) -> tuple[Envelope, bytes]:
+        """The message for one person, to somebody else where `recipient` is given.
+
+        `delivery` and `contact` are the keys of whom its links speak for; without them, as in
+        a test message, the links change nothing. Raises TemplateError and InvalidMessage.
+        """
+        recipient = recipient or Address(person.name, person.email)
+        links = self.links(delivery, contact)
+        is_other = self._test is not None and self._test.variant_of(delivery) == Variant.B
+        template = self._other if is_other else self._template
+        content = template.render(
+            recipient,
+            person.variables() | links,
+            message_id=message_id,
+            own_fields=self._dress.fields(links),
+        )
+        if self._signer is not None:
+            content = self._signer.sign(content)
+        sender = self._sender
+        if self._bounce_address and delivery:
+            sender = return_path(self._bounce_address, delivery)
+        return Envelope(sender, (recipient.address,)), content
 
 
 def own_headers(campaign: Campaign, sender: Address) -> dict[str, str]:

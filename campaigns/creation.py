@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.caller import Caller
 from accounts.hosts import refuse_private_host
 from accounts.models import EmailAccount
-from campaigns.audience import plan_audience
+from campaigns.audience import EVERYBODY, Recipients, plan_audience
+from campaigns.checking import check_size, template_refused
 from campaigns.composing import Composer
+from campaigns.files import make_rows
 from campaigns.lifecycle import start_campaign
 from campaigns.models import (
     Campaign,
     CampaignAttachment,
+    CampaignKind,
     CampaignSender,
     CampaignStatus,
 )
-from campaigns.servers import default_server
-from mailhub.errors import InvalidInput, TooLarge
+from campaigns.models.campaign import make_campaign_id
+from campaigns.servers import account_of, ses_of
+from mailhub.errors import InvalidInput
 from mailhub.mail.addresses import refuse_breaks
 from mailhub.mail.errors import InvalidMessage
 from mailhub.mail.merge import TemplateError
 from mailhub.mail.message import Attachment
 from mailhub.mail.server import Encryption, Protocol
-from mailhub.mail_policy import refuse_attachment, server_settings
+from mailhub.mail.transports.ses import SesSettings
+from mailhub.mail_policy import default_server, server_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,14 @@ class PlannedServer:
 class CampaignPlan:
     """What a person asks for.
 
-    Without `account` and `server` it goes by the installation's own server. `emails` are
-    normalised addresses; None means every contact. `from_email` may be empty with an account.
+    Without `account` and `server` it goes by the installation's own server, or its own SES.
+    `from_email` may be empty with an account. `pacing` holds fields of the campaign: when, how
+    fast, up to how many failures.
     """
 
     name: str
     subject: str
+    kind: CampaignKind = CampaignKind.SMTP
     html_body: str = ""
     text_body: str = ""
     from_email: str = ""
@@ -60,44 +67,41 @@ class CampaignPlan:
     attachments: tuple[Attachment, ...] = ()
     account: EmailAccount | None = None
     server: PlannedServer | None = None
-    emails: list[str] | None = None
-    scheduled_at: datetime | None = None
+    recipients: Recipients = EVERYBODY
+    pacing: Mapping[str, Any] = field(default_factory=dict)
+    tracks_opens: bool = False
+    tracks_clicks: bool = False
 
 
-# The names under which a client knows the template's fields.
-_FIELDS = {"html": "body", "text": "text_body"}
-# Base64 in lines of 76 characters and their ends.
-_BASE64_GROWTH = 1.37
+# The names under which a client of campaigns knows the template's fields.
+CAMPAIGN_NAMES = {"html": "body", "text": "text_body"}
 
 
 def create_campaign(caller: Caller, plan: CampaignPlan) -> Campaign:
     """Store the campaign, and start it now or at its time.
 
-    Raises InvalidInput, TooLarge, Conflict and HostNotAllowed.
+    Raises InvalidInput, Conflict and HostNotAllowed.
     """
     campaign = _build(caller, plan)
-    _check_size(plan)
-    _check_server(campaign, plan)
+    ses = _check_server(campaign, plan)
+    check_size(
+        (plan.html_body, plan.text_body),
+        [len(each.content) for each in plan.attachments],
+        limit=ses.size_limit if ses else None,
+    )
     _check_message(campaign, plan)
-    audience = plan_audience(campaign, plan.emails)
+    audience = plan_audience(caller, campaign, plan.recipients)
     if not campaign.total_contacts:
         raise InvalidInput("There is nobody to send this campaign to.", code="no_recipients")
-    is_for_later = plan.scheduled_at is not None and plan.scheduled_at > timezone.now()
+    is_for_later = campaign.scheduled_at is not None and campaign.scheduled_at > timezone.now()
     if is_for_later:
         campaign.status = CampaignStatus.SCHEDULED
     with transaction.atomic():
         campaign.save()
         audience.save()
-        CampaignAttachment.objects.bulk_create(
-            CampaignAttachment(
-                campaign=campaign,
-                filename=each.filename,
-                content_type=each.content_type,
-                size=len(each.content),
-                content=each.content,
-            )
-            for each in plan.attachments
-        )
+        for row in make_rows(CampaignAttachment, caller.tenant, plan.attachments):
+            row.campaign = campaign
+            row.save()
         if not is_for_later:
             start_campaign(campaign)
     return campaign
@@ -105,6 +109,8 @@ def create_campaign(caller: Caller, plan: CampaignPlan) -> Campaign:
 
 def _build(caller: Caller, plan: CampaignPlan) -> Campaign:
     campaign = Campaign(
+        campaign_id=make_campaign_id(plan.kind),
+        kind=plan.kind,
         tenant=caller.tenant,
         created_by=caller.user,
         name=plan.name or plan.subject[:200],
@@ -114,8 +120,10 @@ def _build(caller: Caller, plan: CampaignPlan) -> Campaign:
         from_email=plan.from_email or (plan.account.email_address if plan.account else ""),
         reply_to=plan.reply_to,
         headers=plan.headers,
-        scheduled_at=plan.scheduled_at,
         account=plan.account,
+        tracks_opens=plan.tracks_opens,
+        tracks_clicks=plan.tracks_clicks,
+        **plan.pacing,
     )
     if plan.account is not None:
         campaign.sender = CampaignSender.ACCOUNT
@@ -130,28 +138,25 @@ def _build(caller: Caller, plan: CampaignPlan) -> Campaign:
     return campaign
 
 
-def _check_size(plan: CampaignPlan) -> None:
-    for attachment in plan.attachments:
-        refuse_attachment(attachment.filename)
-    files = sum(len(attachment.content) for attachment in plan.attachments)
-    texts = len(plan.html_body.encode()) + len(plan.text_body.encode())
-    limit = settings.MAILHUB_MESSAGE_LIMIT
-    if texts + files * _BASE64_GROWTH > limit:
-        raise TooLarge(
-            f"One message would be larger than {limit // (1024 * 1024)} MB with its attachments.",
-            details={"limit": limit},
-        )
-
-
-def _check_server(campaign: Campaign, plan: CampaignPlan) -> None:
+def _check_server(campaign: Campaign, plan: CampaignPlan) -> SesSettings | None:
+    """The account of SES by which it goes, None where it goes by SMTP."""
+    ses = ses_of(campaign)
+    if ses is not None:
+        return ses
+    if plan.kind == CampaignKind.SES:
+        words = "This account does not send by SES."
+        raise InvalidInput.field("account_id", words)
     if plan.server is not None:
         server = plan.server
         server_settings(Protocol.SMTP, server.host, server.port, server.encryption, None)
         refuse_private_host(server.host, server.port)
-    elif plan.account is None:
-        default_server()
-    elif not plan.account.smtp_hostname:
-        raise InvalidInput("This account has no outgoing server.", code="no_outgoing_server")
+    else:
+        account = account_of(campaign)
+        if account is None:
+            default_server()
+        elif not account.smtp_hostname:
+            raise InvalidInput("This account has no outgoing server.", code="no_outgoing_server")
+    return None
 
 
 def _check_message(campaign: Campaign, plan: CampaignPlan) -> None:
@@ -166,15 +171,6 @@ def _check_message(campaign: Campaign, plan: CampaignPlan) -> None:
             refuse_breaks(f"The header field {name}", value)
         Composer(campaign, plan.attachments)
     except TemplateError as error:
-        name = _FIELDS.get(error.field, error.field)
-        raise InvalidInput(
-            f"{name}: {error.message}",
-            code="template_error",
-            details={
-                "fields": {name: [error.message]},
-                "line": error.line,
-                "column": error.column,
-            },
-        ) from error
+        raise template_refused(error, CAMPAIGN_NAMES) from error
     except InvalidMessage as error:
         raise InvalidInput(error.message, code="invalid_message") from error

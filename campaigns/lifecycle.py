@@ -6,7 +6,7 @@ who act at once cannot both succeed, and a worker cannot undo what a person has 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
@@ -22,13 +22,28 @@ from campaigns.models import (
     CampaignStatus,
     Delivery,
     DeliveryState,
+    PauseReason,
     SendShift,
 )
+from campaigns.news import tell_of
+from campaigns.tallies import counts_of
 from mailhub.encryption import Sealed
 from mailhub.errors import Conflict
 
-_NOTHING_LEFT = {"smtp_password": Sealed(""), "retry_at": None, "trouble_since": None}
-_NO_TROUBLE = {"retry_at": None, "trouble_since": None, "last_error": ""}
+_NOTHING_LEFT = {
+    "smtp_password": Sealed(""),
+    "retry_at": None,
+    "trouble_since": None,
+    "resumes_at": None,
+}
+_NO_TROUBLE = {
+    "retry_at": None,
+    "trouble_since": None,
+    "resumes_at": None,
+    "last_error": "",
+    "pause_reason": "",
+}
+_JUDGED_AFTER, _JUDGED_AT_MOST = 100, 1000
 _RETRY_FIRST = timedelta(seconds=5)
 _RETRY_LONGEST = timedelta(minutes=1)
 
@@ -40,18 +55,42 @@ def start_campaign(campaign: Campaign) -> None:
         top_up_shifts(campaign)
 
 
+def schedule_campaign(campaign: Campaign) -> None:
+    """Let it be started at its `scheduled_at`. Raises Conflict."""
+    waiting = (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED)
+    _change(campaign, waiting, CampaignStatus.SCHEDULED)
+
+
+def unschedule_campaign(campaign: Campaign) -> None:
+    """Make a draft of it again, which nothing starts. Raises Conflict."""
+    _change(campaign, (CampaignStatus.SCHEDULED,), CampaignStatus.DRAFT)
+
+
 def pause_campaign(campaign: Campaign) -> None:
-    """Send nothing more for now; what is on its way ends. Raises Conflict."""
-    _change(campaign, (*ACTIVE, CampaignStatus.SCHEDULED), CampaignStatus.PAUSED)
+    """Send nothing more for now; what is on its way ends. Raises Conflict.
+
+    One that is paused until a quota frees stays so until a person resumes it.
+    """
+    by_person = {"pause_reason": PauseReason.PERSON, "resumes_at": None}
+    if campaign.resumes_at is not None and _update(campaign, (CampaignStatus.PAUSED,), **by_person):
+        return
+    allowed = (*ACTIVE, CampaignStatus.SCHEDULED)
+    _change(campaign, allowed, CampaignStatus.PAUSED, **by_person)
+
+
+def pause_for(campaign: Campaign, reason: PauseReason, words: str) -> bool:
+    """Pause it by itself, and say why; whether it was sending."""
+    return _move(campaign, ACTIVE, CampaignStatus.PAUSED, pause_reason=reason, last_error=words)
 
 
 def resume_campaign(campaign: Campaign) -> None:
-    """Go on where it was paused. Raises Conflict."""
+    """Go on where it was paused; failures until now are not held against it. Raises Conflict."""
     status = CampaignStatus.IN_PROGRESS if campaign.started_at else CampaignStatus.PENDING
     if campaign.started_at is None and (campaign.scheduled_at or timezone.now()) > timezone.now():
         status = CampaignStatus.SCHEDULED
     with transaction.atomic():
-        _change(campaign, (CampaignStatus.PAUSED,), status, **_NO_TROUBLE)
+        _change(campaign, (CampaignStatus.PAUSED,), status, **_NO_TROUBLE, **_judged_now(campaign))
+        campaign.senders.update(trouble="")
         top_up_shifts(campaign)
 
 
@@ -86,14 +125,18 @@ def reopen(campaign: Campaign) -> None:
     One that is paused stays so. Stores the password that it holds. Raises Conflict for one
     that was cancelled or has not begun.
     """
-    fields: dict[str, Any] = {"smtp_password": campaign.smtp_password, **_NO_TROUBLE}
+    fields: dict[str, Any] = {
+        "smtp_password": campaign.smtp_password,
+        **_NO_TROUBLE,
+        **_judged_now(campaign),
+    }
     over = (CampaignStatus.COMPLETED, CampaignStatus.FAILED)
     status = CampaignStatus.IN_PROGRESS if campaign.started_at else CampaignStatus.PENDING
     begun = (CampaignStatus.IN_PROGRESS, CampaignStatus.PAUSED)
     if not _move(campaign, over, status, completed_at=None, **fields) and not _update(
         campaign, begun, smtp_password=campaign.smtp_password
     ):
-        _refuse(campaign)
+        refuse_status(campaign)
 
 
 def complete_if_done(campaign: Campaign) -> bool:
@@ -148,9 +191,98 @@ def note_trouble(campaign: Campaign, words: str, *, is_final: bool) -> None:
         retry_at = now + _pause(now, since)
         _update(campaign, ACTIVE, last_error=words, trouble_since=since, retry_at=retry_at)
     elif Delivery.objects.filter(campaign=campaign, state=DeliveryState.SENT).exists():
-        _move(campaign, ACTIVE, CampaignStatus.PAUSED, last_error=words)
+        pause_for(campaign, PauseReason.TROUBLE, words)
     else:
         fail(campaign, words)
+
+
+def pause_for_quota(campaign: Campaign, words: str, frees_in: float) -> None:
+    """Its provider's daily quota is used up: it goes on by itself in so many seconds.
+
+    Told of once, however often it is tried in vain before some of the quota is free.
+    """
+    is_news = campaign.resumes_at is None
+    resumes_at = timezone.now() + timedelta(seconds=frees_in)
+    fields = {
+        "last_error": words,
+        "pause_reason": PauseReason.QUOTA,
+        "resumes_at": resumes_at,
+    }
+    with transaction.atomic():
+        paused = _update(campaign, ACTIVE, status=CampaignStatus.PAUSED, **fields)
+        if paused and is_news:
+            tell_of(campaign)
+
+
+def note_warning(campaign: Campaign, words: str) -> None:
+    """Something is wrong that does not stop it yet, and is shown with it."""
+    _update(campaign, (*ACTIVE, CampaignStatus.PAUSED, CampaignStatus.COMPLETED), last_error=words)
+
+
+def pause_for_rates(campaign: Campaign, reason: PauseReason, words: str) -> None:
+    """Too much of it comes back; a person decides whether it goes on."""
+    if not pause_for(campaign, reason, words):
+        note_warning(campaign, words)
+
+
+def resume_freed() -> None:
+    """Let those go on whose provider may take messages again."""
+    now = timezone.now()
+    for campaign in Campaign.objects.filter(status=CampaignStatus.PAUSED, resumes_at__lte=now):
+        with transaction.atomic():
+            if _update(campaign, (CampaignStatus.PAUSED,), status=CampaignStatus.IN_PROGRESS):
+                top_up_shifts(campaign)
+
+
+def judge_failures(campaign: Campaign) -> bool:
+    """Pause it where too many of the latest messages failed; whether it was paused.
+
+    Asked of at least a hundred messages, and of no more than the latest thousand or two, so
+    that a campaign does not have to lose for long what it gained at its beginning.
+    """
+    if campaign.failure_limit is None:
+        return False
+    rows = Campaign.objects.filter(pk=campaign.pk)
+    now = _judged_now(campaign)
+    sent_before, failed_before = rows.values_list("judged_sent", "judged_failed").get()
+    failed = now["judged_failed"] - failed_before
+    tried = now["judged_sent"] - sent_before + failed
+    if tried < _JUDGED_AFTER:
+        return False
+    if 100 * failed >= campaign.failure_limit * tried:
+        words = (
+            f"{failed:,} of the last {tried:,} messages failed, and it pauses at "
+            f"{campaign.failure_limit} %. See what the servers said before it goes on."
+        )
+        return pause_for(campaign, PauseReason.FAILURES, words)
+    if tried >= _JUDGED_AT_MOST:
+        rows.filter(judged_sent=sent_before, judged_failed=failed_before).update(**now)
+    return False
+
+
+def _judged_now(campaign: Campaign) -> dict[str, int]:
+    """How many were sent, and how many failed, up to now."""
+    counts = counts_of([campaign.pk]).get(campaign.pk, {})
+    return {
+        "judged_sent": counts.get(DeliveryState.SENT, 0),
+        "judged_failed": counts.get(DeliveryState.FAILED, 0),
+    }
+
+
+def change_pace(campaign: Campaign, fields: Mapping[str, int | None]) -> None:
+    """Other rate limits, or another limit of failures, also while it goes. Raises Conflict.
+
+    Workers take them up within half a second.
+    """
+    begun = (*ACTIVE, CampaignStatus.PAUSED)
+    waiting = (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED)
+    if not _update(campaign, (*waiting, *begun), **fields, paced_until=None):
+        refuse_status(campaign)
+
+
+def hold_back(campaign: Campaign, seconds: float) -> None:
+    """Its rate limits let nothing go for so long: no worker is asked for it until then."""
+    _update(campaign, ACTIVE, paced_until=timezone.now() + timedelta(seconds=seconds))
 
 
 def may_try(campaign: Campaign) -> bool:
@@ -168,7 +300,7 @@ def may_try(campaign: Campaign) -> bool:
 
 def forget_trouble(campaign: Campaign) -> None:
     """The server takes messages again."""
-    if campaign.trouble_since is not None:
+    if campaign.trouble_since is not None or campaign.resumes_at is not None:
         _update(campaign, ACTIVE, **_NO_TROUBLE)
 
 
@@ -192,7 +324,7 @@ def waiting_for_workers() -> list[Campaign]:
     return [
         campaign
         for campaign in campaigns.exclude(pk__in=at_work)
-        if campaign.retry_at is None or campaign.retry_at <= now
+        if (campaign.retry_at or now) <= now and (campaign.paced_until or now) <= now
     ]
 
 
@@ -205,10 +337,11 @@ def _change(
     campaign: Campaign, allowed: Sequence[CampaignStatus], status: CampaignStatus, **fields: Any
 ) -> None:
     if not _move(campaign, allowed, status, **fields):
-        _refuse(campaign)
+        refuse_status(campaign)
 
 
-def _refuse(campaign: Campaign) -> NoReturn:
+def refuse_status(campaign: Campaign) -> NoReturn:
+    """Raise Conflict, which says in what status it is."""
     campaign.refresh_from_db(fields=["status"])
     raise Conflict(
         f"This campaign is {campaign.get_status_display().lower()}.",
@@ -220,7 +353,11 @@ def _refuse(campaign: Campaign) -> NoReturn:
 def _move(
     campaign: Campaign, allowed: Sequence[CampaignStatus], status: CampaignStatus, **fields: Any
 ) -> bool:
-    return _update(campaign, allowed, status=status, **fields)
+    with transaction.atomic():
+        moved = _update(campaign, allowed, status=status, **fields)
+        if moved:
+            tell_of(campaign)
+    return moved
 
 
 def _update(campaign: Campaign, allowed: Sequence[CampaignStatus], **fields: Any) -> bool:

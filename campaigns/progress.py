@@ -1,22 +1,30 @@
-"""How far a campaign has come: counted from its deliveries, one truth for all who show it.
+"""How far a campaign has come: one truth for all who show it.
 
 total = sent + failed + skipped + uncertain + remaining, at every moment: the five come from
-one statement.
+one statement, from tallies that change with the deliveries.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Max, Q, Sum
 from django.utils import timezone
 
-from campaigns.models import REMAINING, Campaign, CampaignStatus, Delivery, DeliveryState, SendShift
+from campaigns.models import (
+    REMAINING,
+    Campaign,
+    CampaignStatus,
+    Delivery,
+    DeliveryState,
+    ResponseTally,
+    SendShift,
+)
+from campaigns.tallies import counts_of
 
 LATEST_FAILURES = 10
 
@@ -35,8 +43,9 @@ class Progress:
 
     `sent` means accepted by the server. `rate_per_second` is that of the last seconds while
     it runs, the average of the run when it is over. `retry_at` is when a server is tried
-    again that has trouble, None where it has none or nothing is sent. `seconds_left` and
-    `estimated_completion_at` are None where they are not known.
+    again that has trouble, None where it has none or nothing is sent. `resumes_at` is when one
+    that is paused goes on by itself. `seconds_left` and `estimated_completion_at` are None where
+    they are not known. `responses` are what came back.
     """
 
     campaign_id: str
@@ -55,7 +64,9 @@ class Progress:
     completed_at: datetime | None
     updated_at: datetime
     last_error: str
+    responses: ResponseTally
     retry_at: datetime | None = None
+    resumes_at: datetime | None = None
     latest_failures: tuple[Failure, ...] = ()
 
     @property
@@ -73,14 +84,14 @@ class Progress:
 
 def measure_progress(campaign: Campaign) -> Progress:
     """The progress of one campaign, with its latest failures."""
-    return _measure(campaign, *_figures([campaign.pk]), latest_failures(campaign))
+    return _measure(campaign, _figures([campaign.pk]), latest_failures(campaign))
 
 
 def measure_progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
-    """The progress of each, by primary key, in two queries; without failures."""
+    """The progress of each, by primary key, in three queries; without failures."""
     campaigns = list(campaigns)
-    counts, paces = _figures([campaign.pk for campaign in campaigns])
-    return {campaign.pk: _measure(campaign, counts, paces) for campaign in campaigns}
+    figures = _figures([campaign.pk for campaign in campaigns])
+    return {campaign.pk: _measure(campaign, figures) for campaign in campaigns}
 
 
 def latest_failures(campaign: Campaign, limit: int = LATEST_FAILURES) -> tuple[Failure, ...]:
@@ -100,34 +111,36 @@ class _Pace(NamedTuple):
     heard_of: datetime | None
 
 
-def _figures(keys: list[int]) -> tuple[Mapping[int, Mapping[str, int]], Mapping[int, _Pace]]:
-    """Of each campaign: how many deliveries are in each state, and its workers' pace."""
-    counts: dict[int, dict[str, int]] = defaultdict(dict)
-    rows = Delivery.objects.filter(campaign_id__in=keys).order_by()
-    for campaign, state, count in rows.values_list("campaign_id", "state").annotate(Count("pk")):
-        counts[campaign][state] = count
+class _Figures(NamedTuple):
+    """By campaign: how many deliveries are in each state, its workers' pace, what came back."""
+
+    counts: Mapping[int, Mapping[str, int]]
+    paces: Mapping[int, _Pace]
+    responses: Mapping[int, ResponseTally]
+
+
+def _figures(keys: list[int]) -> _Figures:
     lately = timezone.now() - timedelta(seconds=settings.MAILHUB_LEASE_SECONDS)
     shifts = SendShift.objects.filter(campaign_id__in=keys).order_by()
     paces = shifts.values_list("campaign_id").annotate(
         pace=Sum("rate", filter=Q(renewed_at__gte=lately), default=0.0),
         heard_of=Max("renewed_at"),
     )
-    return counts, {campaign: _Pace(rate, heard_of) for campaign, rate, heard_of in paces}
+    return _Figures(
+        counts_of(keys),
+        {campaign: _Pace(rate, heard_of) for campaign, rate, heard_of in paces},
+        ResponseTally.objects.in_bulk(keys),
+    )
 
 
-def _measure(
-    campaign: Campaign,
-    counts: Mapping[int, Mapping[str, int]],
-    paces: Mapping[int, _Pace],
-    failures: tuple[Failure, ...] = (),
-) -> Progress:
-    states = counts.get(campaign.pk, {})
+def _measure(campaign: Campaign, figures: _Figures, failures: tuple[Failure, ...] = ()) -> Progress:
+    states = figures.counts.get(campaign.pk, {})
     remaining, total = sum(states.get(each, 0) for each in REMAINING), sum(states.values())
     if campaign.started_at is None:
         # Its recipients are still being written down; none has been written to.
         states, remaining, total = {}, campaign.total_contacts, campaign.total_contacts
     sent = states.get(DeliveryState.SENT, 0)
-    pace = paces.get(campaign.pk, _Pace(0.0, None))
+    pace = figures.paces.get(campaign.pk, _Pace(0.0, None))
     seconds_left = None
     if campaign.status == CampaignStatus.IN_PROGRESS and pace.rate > 0:
         seconds_left = remaining / pace.rate
@@ -150,7 +163,9 @@ def _measure(
         completed_at=campaign.completed_at,
         updated_at=max(campaign.updated_at, pace.heard_of or campaign.updated_at),
         last_error=campaign.last_error,
+        responses=figures.responses.get(campaign.pk) or ResponseTally(campaign=campaign),
         retry_at=campaign.retry_at if campaign.is_active else None,
+        resumes_at=campaign.resumes_at if campaign.status == CampaignStatus.PAUSED else None,
         latest_failures=failures,
     )
 

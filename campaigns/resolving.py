@@ -25,6 +25,7 @@ from campaigns.models import (
     Delivery,
     DeliveryState,
 )
+from campaigns.models.delivery import LONGEST_PROVIDER_ID
 from contacts.models import Contact
 from mailhub.errors import InvalidInput
 
@@ -112,6 +113,15 @@ def _check_password(campaign: Campaign, password: str) -> None:
         words = "Give the server's password again: it was erased when the campaign ended."
         raise InvalidInput(
             words, code="smtp_password_needed", details={"fields": {"smtp_password": [words]}}
+        )
+
+
+def prove_sent(delivery: Delivery, words: str, *, provider_id: str = "") -> None:
+    """Something came back of it: one that is uncertain was sent after all."""
+    if delivery.state == DeliveryState.UNCERTAIN:
+        uncertain = Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.UNCERTAIN)
+        uncertain.update(
+            state=DeliveryState.SENT, provider_id=provider_id[:LONGEST_PROVIDER_ID], reply=words
         )
 
 

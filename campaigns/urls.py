@@ -2,10 +2,36 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from campaigns import views
+from campaigns import (
+    compose_views,
+    public_views,
+    report_views,
+    sender_views,
+    statistics_views,
+    template_views,
+    views,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("u/<str:token>", public_views.unsubscribe, name="unsubscribe"),
+    path("o/<str:token>.gif", public_views.open_image, name="open"),
+    path("c/<str:token>", public_views.follow_link, name="click"),
+    path("sender-check", sender_views.show_sender_check, name="sender-check"),
+    path("statistics", statistics_views.show_statistics, name="statistics"),
+    path("statistics.csv", statistics_views.download_statistics, name="download-statistics"),
     path("campaigns", views.list_campaigns, name="campaigns"),
+    path("campaigns/new", compose_views.add_campaign, name="add-campaign"),
+    path("campaigns/<str:campaign_id>/compose", compose_views.compose, name="compose-campaign"),
+    path("campaigns/<str:campaign_id>/send", compose_views.send, name="send-campaign"),
+    path("campaigns/<str:campaign_id>/copy", compose_views.copy_campaign, name="copy-campaign"),
+    path("campaigns/<str:campaign_id>/delete", compose_views.delete, name="delete-campaign"),
+    path("templates", template_views.show_templates, name="templates"),
+    path("templates/new", template_views.add_template, name="add-template"),
+    path("templates/preview", template_views.preview_template, name="preview-template"),
+    path("templates/<int:template_id>", template_views.edit_template, name="template"),
+    path(
+        "templates/<int:template_id>/delete", template_views.delete_template, name="delete-template"
+    ),
     path("campaigns/<str:campaign_id>", views.show_campaign, name="campaign"),
     path("campaigns/<str:campaign_id>/measures", views.show_measures, name="campaign-measures"),
     path("campaigns/<str:campaign_id>/pause", views.pause, name="pause-campaign"),
@@ -14,4 +40,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("campaigns/<str:campaign_id>/resend", views.resend, name="resend-uncertain"),
     path("campaigns/<str:campaign_id>/mark-sent", views.mark_sent, name="mark-uncertain-sent"),
     path("campaigns/<str:campaign_id>/retry", views.retry, name="retry-failed"),
+    path(
+        "campaigns/<str:campaign_id>/recipients",
+        report_views.show_recipients,
+        name="campaign-recipients",
+    ),
+    path(
+        "campaigns/<str:campaign_id>/recipients.csv",
+        report_views.download_recipients,
+        name="download-recipients",
+    ),
+    path(
+        "campaigns/<str:campaign_id>/breakdown",
+        report_views.show_breakdown,
+        name="campaign-breakdown",
+    ),
+    path("campaigns/<str:campaign_id>/pace", report_views.show_pace, name="campaign-pace"),
 ]

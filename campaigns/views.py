@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -14,6 +15,8 @@ from accounts.pages import PageRequest, page
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import measure_progress, measure_progress_of
+from campaigns.pulses import pace_of
+from campaigns.report import reasons_of
 from campaigns.resolving import (
     mark_uncertain_sent,
     needs_password,
@@ -63,7 +66,10 @@ def list_campaigns(request: PageRequest) -> HttpResponse:
 def show_campaign(request: PageRequest, campaign_id: str) -> HttpResponse:
     """How a campaign goes, and in the end how it went."""
     campaign = _find(request, campaign_id)
-    context = {"campaign": campaign, "progress": measure_progress(campaign)}
+    is_writer = request.caller.may("campaigns", write=True)
+    if campaign.status == CampaignStatus.DRAFT and is_writer:
+        return redirect("compose-campaign", campaign_id)
+    context = {"campaign": campaign, "progress": measure_progress(campaign), **_report(campaign)}
     return render(request, "campaigns/show.html", context)
 
 
@@ -80,7 +86,7 @@ def show_measures(request: PageRequest, campaign_id: str) -> HttpResponse:
     progress = measure_progress(campaign)
     context = {"campaign": campaign, "progress": progress}
     if request.GET.get("status") != progress.shown_status:
-        response = render(request, "campaigns/whole.html", context)
+        response = render(request, "campaigns/whole.html", {**context, **_report(campaign)})
         response["HX-Retarget"] = "#campaign"
         return response
     context["brings_failures"] = request.GET.get("failed") != str(progress.failed)
@@ -206,6 +212,17 @@ def _decide(
         "problem": problem,
     }
     return render(request, template, context, status=400 if problem else 200)
+
+
+def _report(campaign: Campaign) -> dict[str, Any]:
+    """What the page shows beside the moving numbers."""
+    if campaign.started_at is None:
+        return {}
+    return {
+        "pace": pace_of(campaign),
+        "links": campaign.links.all(),
+        "reasons": reasons_of(campaign) if campaign.is_over else (),
+    }
 
 
 def _find(request: PageRequest, campaign_id: str) -> Campaign:

@@ -15,9 +15,17 @@ from rest_framework.response import Response
 
 from accounts.api.viewsets import TenantViewSet
 from accounts.idempotency import idempotent
+from campaigns.api.draft_fields import CampaignDetailSerializer, detail_values
+from campaigns.api.drafts import DraftActions
+from campaigns.api.progress import (
+    CampaignSerializer,
+    CampaignStatusSerializer,
+    campaign_values,
+    status_values,
+)
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
-from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState
-from campaigns.progress import Progress, measure_progress, measure_progress_of
+from campaigns.models import RESPONSES, Campaign, CampaignStatus, Delivery, DeliveryState
+from campaigns.progress import measure_progress, measure_progress_of
 from campaigns.resolving import (
     Resolution,
     mark_uncertain_sent,
@@ -26,40 +34,6 @@ from campaigns.resolving import (
 )
 from mailhub.api.strict import StrictMixin
 from mailhub.errors import InvalidInput
-
-
-class CampaignStatusSerializer(serializers.Serializer[Any]):
-    """How far a campaign is: total = sent + failed + skipped + uncertain + remaining."""
-
-    campaign_id = serializers.CharField()
-    campaign_name = serializers.CharField()
-    status = serializers.ChoiceField(CampaignStatus.choices)
-    total_contacts = serializers.IntegerField()
-    sent_count = serializers.IntegerField()
-    failed_count = serializers.IntegerField()
-    skipped_count = serializers.IntegerField()
-    uncertain_count = serializers.IntegerField()
-    remaining_count = serializers.IntegerField()
-    rate_per_second = serializers.FloatField()
-    estimated_completion_at = serializers.DateTimeField(allow_null=True)
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
-    started_at = serializers.DateTimeField(allow_null=True)
-    completed_at = serializers.DateTimeField(allow_null=True)
-    last_error = serializers.CharField(allow_blank=True)
-
-
-class CampaignSerializer(CampaignStatusSerializer):
-    """A campaign as it was asked for, without its secrets, and how far it is."""
-
-    kind = serializers.CharField()
-    subject = serializers.CharField()
-    from_email = serializers.CharField()
-    reply_to = serializers.CharField(allow_blank=True)
-    sender = serializers.CharField(help_text="account, server or default.")
-    account_id = serializers.UUIDField(allow_null=True)
-    smtp_server = serializers.CharField(allow_blank=True)
-    scheduled_at = serializers.DateTimeField(allow_null=True)
 
 
 class RetrySerializer(StrictMixin, serializers.Serializer[Any]):
@@ -77,7 +51,10 @@ class ResolutionSerializer(RetrySerializer):
 
 
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):
-    """One recipient; `reply` holds the server's words."""
+    """One recipient; `reply` holds the server's words.
+
+    The moments from `delivered_at` on are the first of their kind, by people.
+    """
 
     class Meta:
         model = Delivery
@@ -87,46 +64,12 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
             "attempts",
             "next_attempt_at",
             "message_id",
+            "provider_id",
             "reply",
             "finished_at",
+            "delivered_at",
+            *(f"{name}_at" for name in RESPONSES),
         )
-
-
-def status_values(campaign: Campaign, progress: Progress) -> dict[str, Any]:
-    """The fields of CampaignStatusSerializer."""
-    return {
-        "campaign_id": campaign.campaign_id,
-        "campaign_name": campaign.name,
-        "status": progress.status,
-        "total_contacts": progress.total,
-        "sent_count": progress.sent,
-        "failed_count": progress.failed,
-        "skipped_count": progress.skipped,
-        "uncertain_count": progress.uncertain,
-        "remaining_count": progress.remaining,
-        "rate_per_second": progress.rate_per_second,
-        "estimated_completion_at": progress.estimated_completion_at,
-        "created_at": campaign.created_at,
-        "updated_at": progress.updated_at,
-        "started_at": progress.started_at,
-        "completed_at": progress.completed_at,
-        "last_error": progress.last_error,
-    }
-
-
-def campaign_values(campaign: Campaign, progress: Progress) -> dict[str, Any]:
-    """The fields of CampaignSerializer."""
-    return {
-        **status_values(campaign, progress),
-        "kind": campaign.kind,
-        "subject": campaign.subject,
-        "from_email": campaign.from_email,
-        "reply_to": campaign.reply_to,
-        "sender": campaign.sender,
-        "account_id": campaign.account_id,
-        "smtp_server": campaign.smtp_host,
-        "scheduled_at": campaign.scheduled_at,
-    }
 
 
 class CampaignsOfCaller(TenantViewSet[Campaign]):
@@ -152,7 +95,7 @@ class CampaignStatusViewSet(CampaignsOfCaller):
         return Response(CampaignStatusSerializer(values).data)
 
 
-class CampaignViewSet(CampaignsOfCaller):
+class CampaignViewSet(DraftActions, CampaignsOfCaller):
     """The tenant's campaigns, newest first."""
 
     serializer_class = CampaignSerializer
@@ -169,9 +112,10 @@ class CampaignViewSet(CampaignsOfCaller):
         values = [campaign_values(campaign, measured[campaign.pk]) for campaign in page]
         return self.get_paginated_response(CampaignSerializer(values, many=True).data)
 
+    @extend_schema(responses=CampaignDetailSerializer)
     def retrieve(self, request: Request, campaign_id: str) -> Response:
-        """One campaign."""
-        return self._answer(self.get_object())
+        """One campaign with all that belongs to it."""
+        return Response(CampaignDetailSerializer(detail_values(self.get_object())).data)
 
     @extend_schema(request=None, responses=CampaignSerializer)
     @action(detail=True, methods=["post"])
@@ -244,12 +188,18 @@ class DeliveryViewSet(mixins.ListModelMixin, TenantViewSet[Delivery]):
         campaigns = Campaign.objects.for_caller(self.caller).only("pk")
         campaign = get_object_or_404(campaigns, campaign_id=self.kwargs["campaign_id"])
         rows = _narrow(rows.filter(campaign=campaign), self.request, "state", DeliveryState.values)
+        response = self.request.query_params.get("response")
+        if response is not None:
+            if response not in RESPONSES:
+                raise InvalidInput.field("response", f"Give one of {', '.join(RESPONSES)}.")
+            rows = rows.filter(**{f"{response}_at__isnull": False})
         email = self.request.query_params.get("email")
         return rows.filter(email=email.strip().lower()) if email else rows
 
     @extend_schema(
         parameters=[
             OpenApiParameter("state", enum=DeliveryState.values),
+            OpenApiParameter("response", enum=list(RESPONSES), description="What came back."),
             OpenApiParameter("email", description="One address, as it was written to."),
         ]
     )

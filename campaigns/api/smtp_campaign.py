@@ -1,10 +1,8 @@
-"""`smtp-campaign`: one call that makes a campaign and starts it."""
+"""`smtp-campaign` and `ses-campaign`: one call that makes a campaign and starts it."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.urls import reverse
@@ -16,78 +14,38 @@ from rest_framework.response import Response
 from accounts.api.viewsets import CallerViewSet
 from accounts.connections import smtp_encryption
 from accounts.idempotency import idempotent
-from accounts.models import AccountEncryption, EmailAccount
+from accounts.models import AccountEncryption
 from accounts.validators import clean_hostname
+from campaigns.api.fields import (
+    MOST_ATTACHMENTS,
+    AddressField,
+    NewFileSerializer,
+    OneLineField,
+    SegmentField,
+)
+from campaigns.api.pacing import PacingSerializer, pacing_of
+from campaigns.api.sending_account import sending_account
+from campaigns.api.tracking import TrackingSerializer
+from campaigns.audience import Recipients
 from campaigns.creation import CampaignPlan, PlannedServer, create_campaign
-from campaigns.models import Campaign
+from campaigns.models import Campaign, CampaignKind
 from contacts.addresses import InvalidAddress, normalise_email
-from mailhub.api.strict import StrictMixin
-from mailhub.errors import InvalidInput, TooLarge
-from mailhub.mail.addresses import parse_address, refuse_breaks
 from mailhub.mail.errors import InvalidMessage
 from mailhub.mail.headers import check_header_name
-from mailhub.mail.message import Attachment
 from mailhub.mail.server import DEFAULT_PORTS, Protocol
 
 MOST_ADDRESSES = 100_000
-MOST_ATTACHMENTS = 50
+MOST_LISTS = 100
 MOST_HEADERS = 30
 _SHOWN_BAD_ADDRESSES = 20
 
 
-class OneLineField(serializers.CharField):
-    """Text that will stand in a header: not trimmed into shape, but refused with a line break."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, **options)
-
-    def to_internal_value(self, data: Any) -> str:
-        value: str = super().to_internal_value(data)
-        try:
-            refuse_breaks("This field", value)
-        except InvalidMessage as error:
-            raise serializers.ValidationError(error.message) from error
-        return value.strip()
-
-
-class AddressField(OneLineField):
-    """`a@b.c` or `Ann <a@b.c>`."""
-
-    def to_internal_value(self, data: Any) -> str:
-        value = super().to_internal_value(data)
-        try:
-            return value and str(parse_address(value)) and value
-        except InvalidMessage as error:
-            raise serializers.ValidationError(error.message) from error
-
-
-class AttachmentSerializer(StrictMixin, serializers.Serializer[Any]):
-    """A file; `content` is base64."""
-
-    filename = OneLineField(max_length=255)
-    content = serializers.CharField(trim_whitespace=False)
-    content_type = OneLineField(max_length=255, required=False, default="application/octet-stream")
-
-    def validate_content(self, value: str) -> bytes:
-        if len(value) > settings.MAILHUB_MESSAGE_LIMIT * 2:
-            raise TooLarge("This attachment is larger than a message may be.")
-        try:
-            return base64.b64decode("".join(value.split()), validate=True)
-        except (ValueError, binascii.Error) as error:
-            raise serializers.ValidationError("This is not base64.") from error
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return {"attachment": Attachment(**attrs)}
-        except InvalidMessage as error:
-            raise serializers.ValidationError({"content_type": [error.message]}) from error
-
-
-class SmtpCampaignSerializer(StrictMixin, serializers.Serializer[Any]):
-    """The server is one of three: smtp_server, account_id, or the installation's own.
+class CampaignInputSerializer(PacingSerializer):
+    """What every call that makes a campaign takes.
 
     `subject`, `body` (HTML) and `text_body` may hold placeholders such as
-    `{{ first_name }}`. Without `emails` it goes to every contact.
+    `{{ first_name }}`. It goes to whoever is subscribed to one of `list_ids`, or is in the
+    `segment`, and to `emails`, each once; without any of these to every contact.
     """
 
     subject = OneLineField(max_length=1000)
@@ -97,24 +55,23 @@ class SmtpCampaignSerializer(StrictMixin, serializers.Serializer[Any]):
     from_email = AddressField(required=False, allow_blank=True, max_length=400)
     reply_to = AddressField(required=False, allow_blank=True, max_length=400)
     headers = serializers.DictField(child=OneLineField(allow_blank=True), required=False)
-    smtp_server = serializers.CharField(required=False, allow_blank=True, max_length=253)
-    smtp_port = serializers.IntegerField(required=False, min_value=1, max_value=65_535)
-    smtp_encryption = serializers.ChoiceField(AccountEncryption.choices, required=False)
-    smtp_username = OneLineField(required=False, allow_blank=True, max_length=320)
-    smtp_password = serializers.CharField(
-        required=False, allow_blank=True, trim_whitespace=False, write_only=True, max_length=4096
-    )
     account_id = serializers.UUIDField(required=False)
     emails = serializers.ListField(
         child=serializers.CharField(), required=False, allow_empty=False, max_length=MOST_ADDRESSES
     )
-    attachments = serializers.ListField(
-        child=AttachmentSerializer(), required=False, max_length=MOST_ATTACHMENTS
+    list_ids = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        required=False,
+        allow_empty=False,
+        max_length=MOST_LISTS,
     )
-    scheduled_at = serializers.DateTimeField(required=False)
+    segment = SegmentField(required=False)
+    attachments = serializers.ListField(
+        child=NewFileSerializer(), required=False, max_length=MOST_ATTACHMENTS
+    )
+    tracking = TrackingSerializer(required=False)
 
-    def validate_smtp_server(self, value: str) -> str:
-        return clean_hostname(value) if value else ""
+    kind: ClassVar[CampaignKind]
 
     def validate_headers(self, value: dict[str, str]) -> dict[str, str]:
         if len(value) > MOST_HEADERS:
@@ -137,6 +94,55 @@ class SmtpCampaignSerializer(StrictMixin, serializers.Serializer[Any]):
             raise serializers.ValidationError(bad[:_SHOWN_BAD_ADDRESSES])
         return emails
 
+    def plan(self) -> CampaignPlan:
+        """What is asked for, once it is valid. Raises InvalidInput for a foreign account."""
+        given = self.validated_data
+        return CampaignPlan(
+            kind=self.kind,
+            name=given.get("campaign_name", ""),
+            subject=given["subject"],
+            html_body=given.get("body", ""),
+            text_body=given.get("text_body", ""),
+            from_email=given.get("from_email", ""),
+            reply_to=given.get("reply_to", ""),
+            headers=given.get("headers", {}),
+            attachments=tuple(each["attachment"] for each in given.get("attachments", ())),
+            account=sending_account(self.context["caller"], given.get("account_id")),
+            server=self._server(),
+            recipients=Recipients(
+                lists=tuple(given.get("list_ids", ())),
+                segments=tuple(given[name] for name in ("segment",) if name in given),
+                emails=tuple(given.get("emails", ())),
+            ),
+            pacing=pacing_of(given),
+            tracks_opens=given.get("tracking", {}).get("opens", False),
+            tracks_clicks=given.get("tracking", {}).get("clicks", False),
+        )
+
+    def _server(self) -> PlannedServer | None:
+        """The server that the call names; only one over SMTP can."""
+        return None
+
+
+class SmtpCampaignSerializer(CampaignInputSerializer):
+    """The server is one of three: smtp_server, account_id, or the installation's own.
+
+    The rest is as in every call that makes a campaign.
+    """
+
+    smtp_server = serializers.CharField(required=False, allow_blank=True, max_length=253)
+    smtp_port = serializers.IntegerField(required=False, min_value=1, max_value=65_535)
+    smtp_encryption = serializers.ChoiceField(AccountEncryption.choices, required=False)
+    smtp_username = OneLineField(required=False, allow_blank=True, max_length=320)
+    smtp_password = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, write_only=True, max_length=4096
+    )
+
+    kind = CampaignKind.SMTP
+
+    def validate_smtp_server(self, value: str) -> str:
+        return clean_hostname(value) if value else ""
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         named = [name for name in attrs if name.startswith("smtp_")]
         if attrs.get("account_id") and named:
@@ -148,36 +154,6 @@ class SmtpCampaignSerializer(StrictMixin, serializers.Serializer[Any]):
                 {"smtp_server": ["Name the server to which the other smtp_ fields belong."]}
             )
         return attrs
-
-    def plan(self) -> CampaignPlan:
-        """What is asked for, once it is valid. Raises InvalidInput for a foreign account."""
-        given = self.validated_data
-        return CampaignPlan(
-            name=given.get("campaign_name", ""),
-            subject=given["subject"],
-            html_body=given.get("body", ""),
-            text_body=given.get("text_body", ""),
-            from_email=given.get("from_email", ""),
-            reply_to=given.get("reply_to", ""),
-            headers=given.get("headers", {}),
-            attachments=tuple(each["attachment"] for each in given.get("attachments", ())),
-            account=self._account(),
-            server=self._server(),
-            emails=given.get("emails"),
-            scheduled_at=given.get("scheduled_at"),
-        )
-
-    def _account(self) -> EmailAccount | None:
-        key = self.validated_data.get("account_id")
-        if key is None:
-            return None
-        accounts = EmailAccount.objects.sendable_by(self.context["caller"])
-        account = accounts.filter(pk=key, is_enabled=True).first()
-        if account is None:
-            raise InvalidInput.field(
-                "account_id", "There is no such account from which you may send."
-            )
-        return account
 
     def _server(self) -> PlannedServer | None:
         given = self.validated_data
@@ -191,6 +167,16 @@ class SmtpCampaignSerializer(StrictMixin, serializers.Serializer[Any]):
             username=given.get("smtp_username", ""),
             password=given.get("smtp_password", ""),
         )
+
+
+class SesCampaignSerializer(CampaignInputSerializer):
+    """It goes by `account_id`, an account that sends by SES, or by the installation's own SES.
+
+    `from_email` is one that SES has verified. The rest is as in every call that makes a
+    campaign.
+    """
+
+    kind = CampaignKind.SES
 
 
 class StartedSerializer(serializers.Serializer[Any]):
@@ -225,6 +211,21 @@ class SmtpCampaignViewSet(CallerViewSet):
     def create(self, request: Request) -> Response:
         """Send a personalised message to many, now or at `scheduled_at`."""
         serializer = SmtpCampaignSerializer(data=request.data, context={"caller": self.caller})
+        serializer.is_valid(raise_exception=True)
+        campaign = create_campaign(self.caller, serializer.plan())
+        return Response(started_answer(campaign), status=202)
+
+
+class SesCampaignViewSet(CallerViewSet):
+    """Bulk mail over Amazon SES."""
+
+    scope = "campaigns"
+
+    @extend_schema(request=SesCampaignSerializer, responses={202: StartedSerializer})
+    @idempotent(talks_to_servers=True)
+    def create(self, request: Request) -> Response:
+        """Send a personalised message to many by SES, now or at `scheduled_at`."""
+        serializer = SesCampaignSerializer(data=request.data, context={"caller": self.caller})
         serializer.is_valid(raise_exception=True)
         campaign = create_campaign(self.caller, serializer.plan())
         return Response(started_answer(campaign), status=202)

@@ -14,22 +14,23 @@ from campaigns.engine.outcomes import Finished
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
-    """One delivery to be sent: whom to, and under which message id."""
+    """One delivery to be sent: whom to, under which message id, and by which sender."""
 
     claimed: Claimed
     person: Person
     message_id: str
+    lane: int = 0
 
 
 class Board:
-    """Assignments wait here for a sender, and outcomes for the database.
+    """Assignments wait here for a sender of their lane, and outcomes for the database.
 
     Closed, it gives out nothing more; what still waits can then be taken off.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int = 1) -> None:
         self._changed = Condition()
-        self._waiting: deque[Assignment] = deque()
+        self._waiting: list[deque[Assignment]] = [deque() for _ in range(lanes)]
         self._taken = 0
         self._finished: list[Finished] = []
         self._is_open = True
@@ -37,22 +38,23 @@ class Board:
     def put(self, assignments: Iterable[Assignment]) -> None:
         """Offer these to the senders."""
         with self._changed:
-            self._waiting.extend(assignments)
+            for assignment in assignments:
+                self._waiting[assignment.lane].append(assignment)
             self._changed.notify_all()
 
-    def take(self) -> Assignment | None:
+    def take(self, lane: int = 0) -> Assignment | None:
         """The next one, None where there is none now or the board is closed."""
         with self._changed:
-            if not self._is_open or not self._waiting:
+            if not self._is_open or not self._waiting[lane]:
                 return None
             self._taken += 1
-            return self._waiting.popleft()
+            return self._waiting[lane].popleft()
 
     def put_back(self, assignments: Iterable[Assignment]) -> None:
         """These were taken and not offered to the server."""
         with self._changed:
             for assignment in assignments:
-                self._waiting.appendleft(assignment)
+                self._waiting[assignment.lane].appendleft(assignment)
                 self._taken -= 1
             self._changed.notify_all()
 
@@ -61,7 +63,7 @@ class Board:
         with self._changed:
             self._finished.append(finished)
             self._taken -= 1
-            if not self._waiting:
+            if not any(self._waiting):
                 self._changed.notify_all()
 
     def collect(self) -> list[Finished]:
@@ -70,28 +72,32 @@ class Board:
             finished, self._finished = self._finished, []
             return finished
 
-    def await_work(self) -> bool:
+    def await_work(self, lane: int = 0) -> bool:
         """Wait until something can be taken; False when the board is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or not self._is_open)
+            self._changed.wait_for(lambda: self._waiting[lane] or not self._is_open)
             return self._is_open
 
     def pause(self, seconds: float) -> None:
         """Wait that long, less where the senders run out of work."""
         with self._changed:
-            if self._waiting or self._taken:
+            if any(self._waiting) or self._taken:
                 self._changed.wait(seconds)
 
     @property
     def waiting(self) -> int:
         """How many wait for a sender."""
-        return len(self._waiting)
+        return sum(map(len, self._waiting))
+
+    def waiting_for(self, lane: int) -> int:
+        """How many wait for a sender of this lane."""
+        return len(self._waiting[lane])
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is being sent."""
         with self._changed:
-            return not self._waiting and not self._taken
+            return not any(self._waiting) and not self._taken
 
     def close(self) -> None:
         """Give out nothing more."""
@@ -99,9 +105,11 @@ class Board:
             self._is_open = False
             self._changed.notify_all()
 
-    def clear(self) -> list[Assignment]:
-        """Take off what still waits."""
+    def clear(self, lane: int | None = None) -> list[Assignment]:
+        """Take off what still waits, of one lane or of all."""
         with self._changed:
-            left = list(self._waiting)
-            self._waiting.clear()
+            lanes = self._waiting if lane is None else [self._waiting[lane]]
+            left = [assignment for waiting in lanes for assignment in waiting]
+            for waiting in lanes:
+                waiting.clear()
             return left

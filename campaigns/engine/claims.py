@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState, SendShift
+from campaigns.subject_testing import open_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def claim(shift: SendShift, size: int) -> list[Claimed]:
         rows = _take(queued(shift.campaign_id).order_by("pk"), size)
         if len(rows) < size:
             rows += _take(due(shift.campaign_id).order_by("next_attempt_at"), size - len(rows))
-        Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(
+        Delivery.objects.filter(pk__among=[row.pk for row in rows]).update(
             state=DeliveryState.SENDING, shift=shift, next_attempt_at=None
         )
     return rows
@@ -41,20 +42,22 @@ def claim(shift: SendShift, size: int) -> list[Claimed]:
 def release(shift: SendShift, deliveries: Iterable[int]) -> None:
     """Put back what was not offered to the server."""
     Delivery.objects.filter(
-        pk__in=list(deliveries), shift=shift, state=DeliveryState.SENDING
+        pk__among=list(deliveries), shift=shift, state=DeliveryState.SENDING
     ).update(state=DeliveryState.QUEUED, shift=None)
 
 
 def queued(campaign: int) -> QuerySet[Delivery]:
     """The deliveries that wait for their first attempt or were put back."""
-    return Delivery.objects.filter(campaign_id=campaign, state=DeliveryState.QUEUED)
+    rows = Delivery.objects.filter(campaign_id=campaign, state=DeliveryState.QUEUED)
+    return open_for(rows, campaign)
 
 
 def due(campaign: int) -> QuerySet[Delivery]:
     """The deferred ones whose next attempt is due."""
-    return Delivery.objects.filter(
+    rows = Delivery.objects.filter(
         campaign_id=campaign, state=DeliveryState.DEFERRED, next_attempt_at__lte=timezone.now()
     )
+    return open_for(rows, campaign)
 
 
 def has_work(campaign: int) -> bool:

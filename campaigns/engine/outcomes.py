@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,30 +10,32 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from campaigns.models import Campaign, Delivery, DeliveryState, SendShift
+from campaigns.feedback.refusals import note_refusals
+from campaigns.models import Delivery, DeliveryState, SendShift
+from campaigns.models.delivery import LONGEST_PROVIDER_ID
+from campaigns.news import tell_of_outcomes
+from campaigns.pulses import note_pulse
+from campaigns.servers import goes_by_ses
 from contacts.models import Contact
+from mailhub.retrying import next_try
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """One attempt that has ended: the delivery's key, its new state and the server's words."""
+    """One attempt that has ended: the delivery's key, its new state and the server's words.
+
+    `provider_id` is the name that the provider gave the message. `held_seconds` is set where
+    the provider took nothing, whatever the message: that costs no try, and for so long the
+    delivery is deferred.
+    """
 
     delivery: int
     attempt: int
     state: DeliveryState
     reply: str
     message_id: str
-
-
-def next_try(attempt: int, now: datetime) -> datetime:
-    """When a deferred delivery is due again: exponential, capped, with jitter.
-
-    The pauses grow anew where a person had one sent again that was given up.
-    """
-    tries = (attempt - 1) % settings.MAILHUB_SEND_ATTEMPTS
-    pause = settings.MAILHUB_FIRST_RETRY_SECONDS * 2 ** min(tries, 30)
-    longest = settings.MAILHUB_LONGEST_RETRY_SECONDS
-    return now + timedelta(seconds=min(pause, longest) * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
+    provider_id: str = ""
+    held_seconds: float = 0.0
 
 
 def record(shift: SendShift, finished: Sequence[Finished]) -> None:
@@ -49,15 +50,30 @@ def record(shift: SendShift, finished: Sequence[Finished]) -> None:
     deferred = [each for each in finished if each.state == DeliveryState.DEFERRED]
     with transaction.atomic():
         _record_deferred(shift, deferred, now)
-        contacts = _record_ended(shift, ended, now)
+        changed = _record_ended(shift, ended, now)
+        contacts = [
+            contact
+            for contact, state in changed
+            if contact is not None and state == DeliveryState.SENT
+        ]
+        campaign = shift.campaign
         if contacts:
-            campaign = Campaign.objects.filter(pk=shift.campaign_id)
-            campaign_id = campaign.values_list("campaign_id", flat=True).get()
-            Contact.objects.note_mailing(contacts, campaign_id, now)
+            Contact.objects.note_mailing(contacts, campaign.campaign_id, now)
+        tell_of_outcomes(campaign, [each.delivery for each in ended], now)
+        refused = [each for each in ended if each.state == DeliveryState.FAILED]
+        if refused and not goes_by_ses(campaign):
+            note_refusals([(each.delivery, each.attempt, each.reply) for each in refused], now)
+        # Last: all workers write to this row.
+        note_pulse(
+            shift.campaign_id,
+            now,
+            sent=sum(state == DeliveryState.SENT for _, state in changed),
+            failed=sum(state == DeliveryState.FAILED for _, state in changed),
+        )
 
 
 def _given_up(finished: Finished) -> Finished:
-    used_up = finished.attempt % settings.MAILHUB_SEND_ATTEMPTS == 0
+    used_up = finished.attempt % settings.MAILHUB_SEND_ATTEMPTS == 0 and not finished.held_seconds
     if used_up and finished.state == DeliveryState.DEFERRED:
         return replace(finished, state=DeliveryState.FAILED)
     return finished
@@ -67,7 +83,7 @@ def _given_up(finished: Finished) -> Finished:
 _RECORD = """
 UPDATE campaign_deliveries
 SET state = ended.column2, reply = ended.column3, message_id = ended.column4,
-    attempts = ended.column5, finished_at = %s, shift_id = NULL
+    attempts = ended.column5, provider_id = ended.column6, finished_at = %s, shift_id = NULL
 FROM (VALUES {rows}) AS ended
 WHERE campaign_deliveries.id = ended.column1
   AND campaign_deliveries.shift_id = %s AND campaign_deliveries.state = 'sending'
@@ -75,23 +91,30 @@ RETURNING campaign_deliveries.contact_id, campaign_deliveries.state
 """
 
 
-def _record_ended(shift: SendShift, finished: Sequence[Finished], now: datetime) -> list[int]:
-    """The contacts of those that were sent."""
+def _record_ended(
+    shift: SendShift, finished: Sequence[Finished], now: datetime
+) -> list[tuple[int | None, str]]:
+    """The contact and the state of each that has changed."""
     if not finished:
         return []
-    rows = ", ".join(["(%s, %s, %s, %s, %s)"] * len(finished))
+    rows = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(finished))
     values = [
         value
         for each in finished
-        for value in (each.delivery, str(each.state), each.reply, each.message_id, each.attempt)
+        for value in (
+            each.delivery,
+            str(each.state),
+            each.reply,
+            each.message_id,
+            each.attempt,
+            each.provider_id[:LONGEST_PROVIDER_ID],
+        )
     ]
     moment = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         cursor.execute(_RECORD.format(rows=rows), [moment, *values, shift.pk])
-        changed = cursor.fetchall()
-    return [
-        contact for contact, state in changed if contact is not None and state == DeliveryState.SENT
-    ]
+        changed: list[tuple[int | None, str]] = cursor.fetchall()
+    return changed
 
 
 def _record_deferred(shift: SendShift, finished: Sequence[Finished], now: datetime) -> None:
@@ -100,7 +123,13 @@ def _record_deferred(shift: SendShift, finished: Sequence[Finished], now: dateti
             state=DeliveryState.DEFERRED,
             reply=each.reply,
             message_id=each.message_id,
-            attempts=each.attempt,
-            next_attempt_at=next_try(each.attempt, now),
+            attempts=each.attempt - (each.held_seconds > 0),
+            next_attempt_at=_due_again(each, now),
             shift=None,
         )
+
+
+def _due_again(finished: Finished, now: datetime) -> datetime:
+    if finished.held_seconds:
+        return now + timedelta(seconds=finished.held_seconds)
+    return next_try(finished.attempt, now)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db import connection
 
 from campaigns.composing import Composer
 from campaigns.engine.board import Assignment, Board
@@ -11,7 +14,7 @@ from campaigns.engine.journal import Journal
 from campaigns.engine.outcomes import Finished
 from campaigns.models import DeliveryState
 from mailhub.logs import get_logger
-from mailhub.mail.errors import InvalidMessage, MailError, Reply
+from mailhub.mail.errors import InvalidMessage, MailError, RateExceeded, Reply, SendingHeld
 from mailhub.mail.merge import TemplateError
 from mailhub.mail.transports.base import Job, Outcome, Result, Transport
 
@@ -27,6 +30,7 @@ _STATES = {
 }
 _MOST_FRUITLESS = 3
 _CLOSING = 421
+_LEAST_HELD = 1.0
 _LONGEST_REPLY = 1000
 
 
@@ -40,7 +44,8 @@ class Sender(threading.Thread):
     In the last case `trouble` says why: nothing can be sent, or messages are lost one after
     the other; what happens to a single message is that message's outcome. `has_answered`:
     the server has said something to a message. Every event is in
-    the journal before anybody can act on it.
+    the journal before anybody can act on it. A provider that takes nothing now costs no
+    message a try.
     """
 
     def __init__(
@@ -50,8 +55,11 @@ class Sender(threading.Thread):
         composer: Composer,
         make_transport: MakeTransport,
         is_held: Callable[[], bool],
+        *,
+        lane: int = 0,
     ) -> None:
         super().__init__(name="campaign-sender", daemon=True)
+        self._lane = lane
         self.trouble: MailError | None = None
         self.has_answered = False
         self._board = board
@@ -62,15 +70,17 @@ class Sender(threading.Thread):
         self._taken: dict[int, Assignment] = {}
         self._fruitless = 0
         self._is_broken = False
+        self._held: SendingHeld | None = None
         self._last_trouble = MailError("")
 
     def run(self) -> None:
         transport = self._make_transport()
         try:
-            while self._board.await_work():
+            while self._board.await_work(self._lane):
                 self._send_what_waits(transport)
         except MailError as error:
             self.trouble = error
+            self._defer_what_was_refused(error)
         except LeaseLost:
             log.warning("a sender stopped: its lease is lost")
         except Exception:
@@ -79,6 +89,7 @@ class Sender(threading.Thread):
         finally:
             self._account_for_the_rest()
             transport.close()
+            connection.close()  # an allowance that is shared lies in the database
 
     def _send_what_waits(self, transport: Transport) -> None:
         """One run over the connection: until the board is empty or the connection is lost."""
@@ -86,17 +97,24 @@ class Sender(threading.Thread):
         self._is_broken = False
         for assignment, outcome in transport.send_many(self._jobs(), before_data=self._begin):
             self._end(assignment, outcome)
+        if self._held is not None:
+            raise self._held
         if self._fruitless >= _MOST_FRUITLESS:
             raise self._last_trouble
 
     def _jobs(self) -> Iterator[Job[Assignment]]:
         while not self._is_broken and self._is_held():
-            assignment = self._board.take()
+            assignment = self._board.take(self._lane)
             if assignment is None:
                 return
             self._taken[assignment.claimed.pk] = assignment
             try:
-                envelope, content = self._composer.compose(assignment.person, assignment.message_id)
+                envelope, content = self._composer.compose(
+                    assignment.person,
+                    assignment.message_id,
+                    delivery=assignment.claimed.pk,
+                    contact=assignment.claimed.contact or 0,
+                )
             except (TemplateError, InvalidMessage) as error:
                 self._finish(assignment, DeliveryState.FAILED, str(error))
             except Exception:
@@ -111,7 +129,12 @@ class Sender(threading.Thread):
         self._journal.started(assignment.claimed.pk, assignment.claimed.attempt)
 
     def _end(self, assignment: Assignment, outcome: Outcome) -> None:
-        self._finish(assignment, _STATES[outcome.result], outcome.reason)
+        error = outcome.error
+        if outcome.result is Result.DEFERRED and isinstance(error, SendingHeld):
+            self._hold(assignment, error, outcome.reason)
+            return
+        provider_id = outcome.provider_id
+        self._finish(assignment, _STATES[outcome.result], outcome.reason, provider_id=provider_id)
         if outcome.result is Result.SENT or not _is_about_the_connection(outcome):
             self._fruitless = 0
             self.has_answered = True
@@ -121,10 +144,30 @@ class Sender(threading.Thread):
         self._is_broken = True
         self._last_trouble = outcome.error or MailError(outcome.reason)
 
-    def _finish(self, assignment: Assignment, state: DeliveryState, words: str) -> None:
+    def _hold(self, assignment: Assignment, error: SendingHeld, words: str) -> None:
+        """The provider takes nothing: for a moment only, or there is no use in going on."""
+        is_for_a_moment = isinstance(error, RateExceeded)
+        held = max(error.retry_after, _LEAST_HELD) if is_for_a_moment else _LEAST_HELD
+        self._finish(assignment, DeliveryState.DEFERRED, words, held_seconds=held)
+        if not is_for_a_moment:
+            self._held = error
+            self._is_broken = True
+
+    def _defer_what_was_refused(self, error: MailError) -> None:
+        """A transport raises where it sent nothing: what it began was certainly not taken."""
+        for pk in [pk for pk in self._taken if self._journal.has_started(pk)]:
+            words = str(error.reply or error.message)
+            state = DeliveryState.DEFERRED
+            self._finish(self._taken[pk], state, words, held_seconds=_LEAST_HELD)
+
+    def _finish(
+        self, assignment: Assignment, state: DeliveryState, words: str, **details: Any
+    ) -> None:
         claimed = assignment.claimed
         words = words.replace("\0", "")[:_LONGEST_REPLY]
-        finished = Finished(claimed.pk, claimed.attempt, state, words, assignment.message_id)
+        finished = Finished(
+            claimed.pk, claimed.attempt, state, words, assignment.message_id, **details
+        )
         self._journal.ended(finished)
         del self._taken[claimed.pk]
         self._board.finish(finished)

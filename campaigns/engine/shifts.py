@@ -34,13 +34,14 @@ _ROWS_A_SHIFT = 200
 def top_up_shifts(campaign: Campaign, *, rate: float = 0.0) -> None:
     """Queue as many turns as the campaign has use for, less those that it has.
 
-    One while its audience is not fixed; then one for each worker, if it is large. While its
-    server has trouble: none before the next try is due, and one for that try. `rate` is that
-    of the turn which the first of them follows.
+    One while its audience is not fixed; then one for each worker, if it is large; none before
+    its rate limits let it go on. While its server has trouble: none before the next try is
+    due, and one for that try. `rate` is that of the turn which the first of them follows.
     """
     rows = Campaign.objects.filter(pk=campaign.pk)
-    retry_at, trouble_since = rows.values_list("retry_at", "trouble_since").first() or (None, None)
-    if retry_at is not None and retry_at > timezone.now():
+    moments = rows.values_list("trouble_since", "retry_at", "paced_until").first()
+    trouble_since, *until = moments or (None,)
+    if any(moment is not None and moment > timezone.now() for moment in until):
         return
     wanted = 1
     if campaign.started_at is not None:

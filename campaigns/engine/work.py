@@ -12,20 +12,19 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from campaigns.audience import fix_audience
-from campaigns.composing import Composer
 from campaigns.engine.journal import Journal, remove_journal
+from campaigns.engine.lanes import open_lanes
 from campaigns.engine.sender import MakeTransport
 from campaigns.engine.shifts import Lease, top_up_shifts
 from campaigns.engine.worker import Worker
-from campaigns.lifecycle import complete_if_done, may_try, note_trouble
+from campaigns.lifecycle import complete_if_done, may_try, note_trouble, pause_for_quota
 from campaigns.models import Campaign, SendShift
-from campaigns.servers import server_of
+from campaigns.servers import way_of
+from campaigns.tallies import fold_tallies
 from mailhub.encryption import SecretUnreadable
 from mailhub.errors import MailhubError
 from mailhub.logs import get_logger
-from mailhub.mail.errors import MailError
-from mailhub.mail.transports.base import Transport
-from mailhub.mail.transports.smtp import SmtpTransport
+from mailhub.mail.errors import MailError, QuotaExceeded
 from mailhub.supervised import is_stopping
 
 log = get_logger(__name__)
@@ -33,26 +32,27 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why nothing could be sent; final where another try cannot help."""
+    """Why nothing could be sent; final where another try cannot help.
+
+    `frees_in` is set where the day's quota is used up: after so many seconds to ask again.
+    """
 
     words: str
-    is_final: bool
+    is_final: bool = False
+    frees_in: float | None = None
+
+    @classmethod
+    def of(cls, error: MailError) -> Trouble:
+        """What a sender met."""
+        if isinstance(error, QuotaExceeded):
+            return cls(error.message, frees_in=error.retry_after)
+        return cls(str(error.reply or error.message), is_final=error.permanent)
 
 
 Connect = Callable[[Campaign], MakeTransport]
 
 
-def connect_by_smtp(campaign: Campaign) -> MakeTransport:
-    """How the senders of this campaign come to a connection."""
-    server = server_of(campaign)
-
-    def make() -> Transport:
-        return SmtpTransport(server)
-
-    return make
-
-
-def work_shift(shift: SendShift, connect: Connect = connect_by_smtp) -> None:
+def work_shift(shift: SendShift, connect: Connect = way_of) -> None:
     """Send for as long as a shift lasts, and hand over.
 
     An exception leaves the shift to `campaigns.engine.settling`, which finds it by its
@@ -77,15 +77,14 @@ class _Shift:
         if not fix_audience(campaign, self._may_go_on) or not may_try(campaign):
             return None
         try:
-            composer, make_transport = Composer.of(campaign), connect(campaign)
+            lanes = open_lanes(campaign, connect)
         except (MailError, MailhubError, SecretUnreadable) as error:
             return Trouble(str(error), is_final=True)
         with Journal(self._shift.journal) as journal:
             worker = Worker(
                 self._shift,
-                composer,
+                lanes,
                 journal,
-                make_transport=make_transport,
                 is_held=lambda: self._lease.is_held,
                 may_go_on=self._may_go_on,
                 has_answered=lambda: top_up_shifts(campaign),
@@ -93,9 +92,7 @@ class _Shift:
             self._lease.rate = worker.rate
             worker.work()
         reason = worker.trouble
-        if reason is None:
-            return None
-        return Trouble(str(reason.reply or reason.message), is_final=reason.permanent)
+        return None if reason is None else Trouble.of(reason)
 
     def _may_go_on(self) -> bool:
         return time.monotonic() < self._deadline and self._lease.is_held and not is_stopping()
@@ -110,12 +107,16 @@ def _hand_over(shift: SendShift, trouble: Trouble | None) -> None:
             return
         Campaign.objects.filter(pk=shift.campaign_id).update(updated_at=timezone.now())
     remove_journal(shift.journal)
+    fold_tallies(shift.campaign_id)
     campaign = Campaign.objects.get(pk=shift.campaign_id)
     if complete_if_done(campaign):
         return
     if trouble is not None:
         log.warning("nothing can be sent", campaign=campaign.campaign_id, error=trouble.words)
-        note_trouble(campaign, trouble.words, is_final=trouble.is_final)
+        if trouble.frees_in is not None:
+            pause_for_quota(campaign, trouble.words, trouble.frees_in)
+        else:
+            note_trouble(campaign, trouble.words, is_final=trouble.is_final)
     elif not is_stopping():
         top_up_shifts(campaign, rate=rate)
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from campaigns.audience import DELETED, not_mailable, takes_bare_addresses
-from campaigns.composing import PERSON_FIELDS, Composer, Person
+from campaigns.audience import DELETED, bare_addresses, not_mailable
+from campaigns.composing import PERSON_FIELDS, Person
+from campaigns.engine.allowance import allowance_of
 from campaigns.engine.board import Assignment, Board
 from campaigns.engine.claims import Claimed, claim, release
 from campaigns.engine.journal import Journal
+from campaigns.engine.lanes import Lane, choose, divide, leave_out
 from campaigns.engine.outcomes import Finished, record
 from campaigns.engine.pace import Pace
-from campaigns.engine.sender import MakeTransport, Sender
-from campaigns.lifecycle import forget_trouble
+from campaigns.engine.sender import Sender
+from campaigns.lifecycle import forget_trouble, hold_back, judge_failures
 from campaigns.models import Campaign, CampaignStatus, DeliveryState, SendShift
+from campaigns.servers import connections_for
 from contacts.models import Contact
 from mailhub.logs import get_logger
 from mailhub.mail.errors import MailError
@@ -30,14 +32,20 @@ log = get_logger(__name__)
 Value = TypeVar("Value")
 
 _A_SENDER = 5
-_FIRST_BATCH, _LARGEST_BATCH, _SMALLEST_BATCH = 50, 500, 20
+_FIRST_BATCH, _LARGEST_BATCH, _SMALLEST_BATCH = 50, 2000, 20
 _BATCH_SECONDS = 1.0
-_WRITE_EVERY = 0.25
-_WRITE_AT = 500
+_WRITE_EVERY = 0.5
+_WRITE_AT = 1000
 _LOOK_EVERY = 0.5
 _TURN = 0.02
 _PATIENCE = 0.5
 _RATE_SECONDS = 3.0
+_LOOKED_AT = (
+    *("status", "trouble_since", "failure_limit"),
+    *("rate_per_second", "rate_per_hour", "rate_per_day"),
+)
+# Longer than this no worker waits for a rate limit: the campaign is taken up again then.
+_LONGEST_WAIT = 5.0
 # With a shift's own length less than the queue's time-out for a task.
 _LAST_MESSAGE_SECONDS = 60.0
 
@@ -53,29 +61,29 @@ class Worker:
     def __init__(
         self,
         shift: SendShift,
-        composer: Composer,
+        lanes: Sequence[Lane],
         journal: Journal,
         *,
-        make_transport: MakeTransport,
         is_held: Callable[[], bool],
         may_go_on: Callable[[], bool],
         has_answered: Callable[[], None],
     ) -> None:
         self._shift = shift
         self._campaign = shift.campaign
-        self._composer = composer
+        self._lanes = list(lanes)
         self._journal = journal
         self._is_held = is_held
         self._may_go_on = may_go_on
         self._tell_of_answer = has_answered
         self._has_answered = False
-        self._board = Board()
-        self._make_transport = make_transport
-        self._senders: list[Sender] = []
-        self._takes_bare_addresses = takes_bare_addresses(shift.campaign)
+        self._board = Board(len(self._lanes))
+        self._bare_addresses = bare_addresses(shift.campaign)
         self._paces: deque[tuple[float, int]] = deque()
         self._pace = Pace(carried=shift.rate, began=time.monotonic())
         self._next_look = self._next_write = self._next_claim = 0.0
+        self._allowance = allowance_of(shift.campaign)
+        self._is_paced = False
+        self._claimed, self._claimed_at = 0, -math.inf
 
     def rate(self) -> float:
         """Messages a second that were accepted lately, to be shown."""
@@ -96,7 +104,9 @@ class Worker:
                 self._man()
                 self._write_down()
                 if self._board.is_idle and not self._claim_is_worthwhile():
-                    break
+                    if not self._is_paced:
+                        break
+                    time.sleep(_TURN)
                 self._board.pause(_TURN)
         finally:
             self._board.close()
@@ -108,31 +118,58 @@ class Worker:
     def _await_senders(self) -> None:
         """Let each end its message. One that hangs is left alone: it cannot outlast the lease."""
         deadline = time.monotonic() + _LAST_MESSAGE_SECONDS
-        for sender in self._senders:
+        for sender in self._senders():
             sender.join(max(0.0, deadline - time.monotonic()))
 
     @property
     def trouble(self) -> MailError | None:
-        """Why no connection was left to send over; a final reason first."""
-        troubles = [sender.trouble for sender in self._senders if sender.trouble is not None]
-        if not troubles or len(troubles) < len(self._senders):
+        """Why none of its senders could send; a final reason first."""
+        troubles = [lane.trouble for lane in self._lanes]
+        found = [trouble for trouble in troubles if trouble is not None]
+        if len(found) < len(troubles):
             return None
-        return max(troubles, key=lambda error: error.permanent)
+        return max(found, key=lambda error: error.permanent)
+
+    def _senders(self) -> list[Sender]:
+        return [sender for lane in self._lanes for sender in lane.senders]
+
+    def _usable(self) -> list[Lane]:
+        return [lane for lane in self._lanes if not lane.is_dead]
+
+    def _leave_out_the_dead(self) -> None:
+        """What a sender cannot do any more goes back, for the others, who are still there."""
+        usable = self._usable()
+        for lane in self._lanes:
+            if lane.is_dead and lane.share is not None and usable and not lane.share.trouble:
+                trouble = lane.trouble
+                words = str(trouble.reply or trouble.message) if trouble else "It failed."
+                lane.share.trouble = words
+                self._insist(lambda lane=lane, words=words: leave_out(lane.share, words))  # type: ignore[misc]  # the loop's own
+                left = [each.claimed.pk for each in self._board.clear(lane.number)]
+                self._insist(lambda left=left: release(self._shift, left))  # type: ignore[misc]  # the loop's own
 
     def _may_work(self) -> bool:
         if not self._may_go_on() or not self._is_held():
             return False
-        if self._senders and not any(sender.is_alive() for sender in self._senders):
+        if not self._usable():
             return False
+        self._leave_out_the_dead()
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_EVERY
             rows = Campaign.objects.filter(pk=self._campaign.pk, tenant__is_active=True)
-            found = self._insist(lambda: list(rows.values_list("status", "trouble_since")))
+            found = self._insist(lambda: list(rows.values(*_LOOKED_AT)))
             if not found:
                 return False
-            status, self._campaign.trouble_since = found[0]
-            return bool(status == CampaignStatus.IN_PROGRESS)
+            status = found[0].pop("status")
+            for name, value in found[0].items():
+                setattr(self._campaign, name, value)
+            self._allowance = allowance_of(self._campaign)
+            for lane in self._lanes:
+                lane.connections = self._insist(lambda lane=lane: connections_for(lane.campaign))  # type: ignore[misc]  # the loop's own
+            if status != CampaignStatus.IN_PROGRESS:
+                return False
+            return not self._insist(lambda: judge_failures(self._campaign))
         return True
 
     def _claim_is_worthwhile(self) -> bool:
@@ -143,33 +180,76 @@ class Worker:
         size = self._batch_size()
         if self._board.waiting > size // 2 or not self._claim_is_worthwhile():
             return
-        claimed = self._insist(lambda: claim(self._shift, size))
-        if not claimed:
-            self._next_claim = time.monotonic() + _PATIENCE
+        granted = self._insist(lambda: self._allowance.take(size))
+        if not granted.count:
+            self._wait_for_rate(granted.wait)
             return
-        self._board.put(self._insist(lambda: self._assign(claimed)))
+        lanes = self._usable()
+        parts = self._insist(lambda: divide(lanes, granted.count))
+        left = {lane.number: part.count for lane, part in zip(lanes, parts, strict=True)}
+        self._is_paced = False
+        if not self._claim(lanes, left, granted.count):
+            self._next_claim = time.monotonic() + _PATIENCE
+        if not any(left.values()):
+            self._wait_for_rate(min(part.wait for part in parts))
+
+    def _claim(self, lanes: Sequence[Lane], left: dict[int, int], allowed: int) -> bool:
+        """Claim what these lanes may send now, and hand it out; whether there was any."""
+        size = min(allowed, sum(left.values()))
+        claimed = self._insist(lambda: claim(self._shift, size)) if size else []
+        assigned = self._insist(lambda: self._assign(claimed, lanes, dict(left)))
+        self._insist(lambda: self._allowance.give_back(allowed - len(assigned)))
+        for lane in lanes:
+            used = sum(each.lane == lane.number for each in assigned)
+            self._insist(
+                lambda lane=lane, used=used: lane.allowance.give_back(left[lane.number] - used)  # type: ignore[misc]  # the loop's own
+            )
+        self._board.put(assigned)
+        self._claimed, self._claimed_at = len(claimed), time.monotonic()
+        return bool(claimed)
+
+    def _wait_for_rate(self, seconds: float) -> None:
+        """A moment by itself; for longer the campaign is held back, and taken up again then."""
+        self._is_paced = seconds <= _LONGEST_WAIT
+        self._next_claim = time.monotonic() + min(seconds, _PATIENCE)
+        if not self._is_paced and self._board.is_idle:
+            self._insist(lambda: hold_back(self._campaign, seconds))
 
     def _man(self) -> None:
         """As many senders as there is work for; one alone finds out whether trouble is over."""
         has_trouble = self._campaign.trouble_since is not None and not self._has_answered
-        most = 1 if has_trouble else settings.MAILHUB_CAMPAIGN_CONNECTIONS
-        wanted = min(most, math.ceil(self._board.waiting / _A_SENDER))
-        while len(self._senders) < wanted:
-            sender = Sender(
-                self._board, self._journal, self._composer, self._make_transport, self._is_held
-            )
-            self._senders.append(sender)
-            sender.start()
+        for lane in self._usable():
+            most = 1 if has_trouble else lane.connections
+            wanted = min(most, math.ceil(self._board.waiting_for(lane.number) / _A_SENDER))
+            while len(lane.senders) < wanted:
+                sender = Sender(
+                    self._board,
+                    self._journal,
+                    lane.composer,
+                    lane.make_transport,
+                    self._is_held,
+                    lane=lane.number,
+                )
+                lane.senders.append(sender)
+                sender.start()
 
     def _batch_size(self) -> int:
-        if not self._paces:
-            return _FIRST_BATCH
-        return min(max(int(self._rate_now() * _BATCH_SECONDS), _SMALLEST_BATCH), _LARGEST_BATCH)
+        """About a second's work; twice the last batch where that was gone sooner.
 
-    def _assign(self, claimed: list[Claimed]) -> list[Assignment]:
+        A claim costs the same few queries whatever its size.
+        """
+        size = int(self._rate_now() * _BATCH_SECONDS) if self._paces else _FIRST_BATCH
+        is_early = time.monotonic() - self._claimed_at < _BATCH_SECONDS
+        if is_early and not self._board.waiting:
+            size = max(size, 2 * self._claimed)
+        return min(max(size, _SMALLEST_BATCH), _LARGEST_BATCH)
+
+    def _assign(
+        self, claimed: list[Claimed], lanes: Sequence[Lane], left: dict[int, int]
+    ) -> list[Assignment]:
         """Read what the messages say about people; leave out who must not be written to now."""
         keys = [each.contact for each in claimed if each.contact is not None]
-        rows = Contact.objects.filter(pk__in=keys).values_list("pk", *PERSON_FIELDS)
+        rows = Contact.objects.filter(pk__among=keys).values_list("pk", *PERSON_FIELDS)
         people = {pk: Person(*fields) for pk, *fields in rows}
         contacts = {pk: person.email for pk, person in people.items()}
         reasons = not_mailable(self._campaign.tenant, contacts, [each.email for each in claimed])
@@ -178,15 +258,17 @@ class Worker:
         for each in claimed:
             person = people.get(each.contact or 0)
             reason = reasons.get(each.email) or reasons.get(person.email if person else "")
-            if person is None and not self._takes_bare_addresses:
+            if person is None and each.email not in self._bare_addresses:
                 reason = DELETED
             if reason:
                 tried = each.attempt - 1
                 skipped.append(Finished(each.pk, tried, DeliveryState.SKIPPED, reason, ""))
                 continue
             person = replace(person, email=each.email) if person else Person(each.email)
-            message_id = self._composer.message_id(each.pk, each.attempt)
-            assignments.append(Assignment(each, person, message_id))
+            lane = choose(lanes, each.pk, left)
+            assert lane is not None, "no more was claimed than may be sent"
+            message_id = lane.composer.message_id(each.pk, each.attempt)
+            assignments.append(Assignment(each, person, message_id, lane.number))
         if skipped:
             record(self._shift, skipped)
         return assignments
@@ -205,7 +287,7 @@ class Worker:
         if sent:
             self._paces.append((now, sent))
             self._pace.add(now, sent)
-        is_first = not self._has_answered and any(each.has_answered for each in self._senders)
+        is_first = not self._has_answered and any(each.has_answered for each in self._senders())
         if sent or is_first:
             self._insist(lambda: forget_trouble(self._campaign))
         if is_first:

@@ -19,6 +19,72 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="StoredFile",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64)),
+                ("size", models.PositiveIntegerField()),
+                ("content", models.BinaryField()),
+                ("used_at", models.DateTimeField()),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "campaign_files",
+            },
+        ),
+        migrations.CreateModel(
+            name="Template",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("subject", models.CharField(blank=True, max_length=1000)),
+                ("html", models.TextField(blank=True)),
+                ("text", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "templates",
+            },
+        ),
+        migrations.CreateModel(
             name="Campaign",
             fields=[
                 (
@@ -27,6 +93,9 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
+                ("rate_per_second", models.PositiveIntegerField(blank=True, null=True)),
+                ("rate_per_hour", models.PositiveIntegerField(blank=True, null=True)),
+                ("rate_per_day", models.PositiveIntegerField(blank=True, null=True)),
                 (
                     "campaign_id",
                     models.CharField(
@@ -39,7 +108,10 @@ class Migration(migrations.Migration):
                 (
                     "kind",
                     models.CharField(
-                        choices=[("smtp", "Smtp")], default="smtp", editable=False, max_length=8
+                        choices=[("smtp", "Smtp"), ("ses", "Ses")],
+                        default="smtp",
+                        editable=False,
+                        max_length=8,
                     ),
                 ),
                 ("name", models.CharField(max_length=200)),
@@ -66,6 +138,8 @@ class Migration(migrations.Migration):
                 ("html_body", models.TextField(blank=True)),
                 ("text_body", models.TextField(blank=True)),
                 ("headers", models.JSONField(blank=True, default=dict)),
+                ("tracks_opens", models.BooleanField(default=False)),
+                ("tracks_clicks", models.BooleanField(default=False)),
                 (
                     "sender",
                     models.CharField(
@@ -91,14 +165,39 @@ class Migration(migrations.Migration):
                 ("smtp_username", models.CharField(blank=True, max_length=320)),
                 ("smtp_password", mailhub.encryption.SealedField()),
                 ("scheduled_at", models.DateTimeField(blank=True, null=True)),
+                ("timezone", models.CharField(default="UTC", max_length=64)),
+                (
+                    "failure_limit",
+                    models.PositiveSmallIntegerField(blank=True, default=20, null=True),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
                 ("started_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("completed_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("total_contacts", models.PositiveIntegerField(default=0, editable=False)),
                 ("last_error", models.TextField(blank=True, editable=False)),
+                (
+                    "pause_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("person", "Person"),
+                            ("trouble", "Trouble"),
+                            ("failures", "Failures"),
+                            ("bounces", "Bounces"),
+                            ("complaints", "Complaints"),
+                            ("quota", "Quota"),
+                        ],
+                        editable=False,
+                        max_length=12,
+                    ),
+                ),
+                ("judged_sent", models.PositiveIntegerField(default=0, editable=False)),
+                ("judged_failed", models.PositiveIntegerField(default=0, editable=False)),
+                ("paced_until", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("trouble_since", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("retry_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("resumes_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "account",
                     models.ForeignKey(
@@ -120,6 +219,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "template",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="campaigns.template",
+                    ),
+                ),
+                (
                     "tenant",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
@@ -130,6 +239,54 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "campaigns",
+            },
+        ),
+        migrations.CreateModel(
+            name="SendAllowance",
+            fields=[
+                ("key", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("free_at", models.DateTimeField(null=True)),
+                ("ledger", models.JSONField(default=dict)),
+                ("version", models.PositiveBigIntegerField(default=0)),
+            ],
+            options={
+                "db_table": "campaign_allowances",
+            },
+        ),
+        migrations.CreateModel(
+            name="SubjectTest",
+            fields=[
+                (
+                    "campaign",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="subject_test",
+                        serialize=False,
+                        to="campaigns.campaign",
+                    ),
+                ),
+                ("subject_b", models.CharField(max_length=1000)),
+                ("percent", models.PositiveSmallIntegerField(default=20)),
+                ("wait_minutes", models.PositiveIntegerField(default=240)),
+                (
+                    "measure",
+                    models.CharField(
+                        choices=[("opens", "Opens"), ("clicks", "Clicks")],
+                        default="opens",
+                        max_length=6,
+                    ),
+                ),
+                ("decides_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "winner",
+                    models.CharField(
+                        blank=True, choices=[("a", "A"), ("b", "B")], editable=False, max_length=1
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "campaign_subject_tests",
             },
         ),
         migrations.CreateModel(
@@ -147,6 +304,7 @@ class Migration(migrations.Migration):
                 ),
                 ("rule", models.JSONField(default=dict)),
                 ("position", models.BigIntegerField(default=0)),
+                ("emails_position", models.BigIntegerField(default=0)),
                 ("last_contact", models.BigIntegerField(null=True)),
                 ("is_fixed", models.BooleanField(default=False)),
             ],
@@ -155,7 +313,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="CampaignAttachment",
+            name="SenderShare",
             fields=[
                 (
                     "id",
@@ -163,25 +321,63 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("filename", models.CharField(max_length=255)),
+                ("rate_per_second", models.PositiveIntegerField(blank=True, null=True)),
+                ("rate_per_hour", models.PositiveIntegerField(blank=True, null=True)),
+                ("rate_per_day", models.PositiveIntegerField(blank=True, null=True)),
+                ("from_email", models.CharField(blank=True, max_length=400)),
+                ("weight", models.PositiveSmallIntegerField(default=1)),
+                ("trouble", models.TextField(blank=True, editable=False)),
                 (
-                    "content_type",
-                    models.CharField(default="application/octet-stream", max_length=255),
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.emailaccount",
+                    ),
                 ),
-                ("size", models.PositiveIntegerField()),
-                ("content", models.BinaryField()),
                 (
                     "campaign",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
-                        related_name="attachments",
+                        related_name="senders",
                         to="campaigns.campaign",
                     ),
                 ),
             ],
             options={
-                "db_table": "campaign_attachments",
+                "db_table": "campaign_senders",
                 "ordering": ["pk"],
+            },
+        ),
+        migrations.CreateModel(
+            name="CampaignTally",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("queued", models.BigIntegerField(default=0)),
+                ("sending", models.BigIntegerField(default=0)),
+                ("deferred", models.BigIntegerField(default=0)),
+                ("sent", models.BigIntegerField(default=0)),
+                ("failed", models.BigIntegerField(default=0)),
+                ("skipped", models.BigIntegerField(default=0)),
+                ("uncertain", models.BigIntegerField(default=0)),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="campaigns.campaign",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "campaign tallies",
+                "db_table": "campaign_tallies",
             },
         ),
         migrations.CreateModel(
@@ -209,6 +405,84 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "campaign_send_shifts",
+            },
+        ),
+        migrations.CreateModel(
+            name="CampaignAttachment",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("filename", models.CharField(max_length=255)),
+                (
+                    "content_type",
+                    models.CharField(default="application/octet-stream", max_length=255),
+                ),
+                ("content_id", models.CharField(blank=True, max_length=200)),
+                ("size", models.PositiveIntegerField()),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attachments",
+                        to="campaigns.campaign",
+                    ),
+                ),
+                (
+                    "file",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.RESTRICT,
+                        related_name="+",
+                        to="campaigns.storedfile",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "campaign_attachments",
+                "ordering": ["pk"],
+                "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="TemplateAttachment",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("filename", models.CharField(max_length=255)),
+                (
+                    "content_type",
+                    models.CharField(default="application/octet-stream", max_length=255),
+                ),
+                ("content_id", models.CharField(blank=True, max_length=200)),
+                ("size", models.PositiveIntegerField()),
+                (
+                    "file",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.RESTRICT,
+                        related_name="+",
+                        to="campaigns.storedfile",
+                    ),
+                ),
+                (
+                    "template",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attachments",
+                        to="campaigns.template",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "template_attachments",
+                "ordering": ["pk"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
@@ -240,8 +514,15 @@ class Migration(migrations.Migration):
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("next_attempt_at", models.DateTimeField(blank=True, null=True)),
                 ("message_id", models.CharField(blank=True, max_length=255)),
+                ("provider_id", models.CharField(blank=True, max_length=100)),
                 ("reply", models.TextField(blank=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("delivered_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("bounced_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("complained_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("unsubscribed_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("opened_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("clicked_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "campaign",
                     models.ForeignKey(
@@ -278,6 +559,102 @@ class Migration(migrations.Migration):
                 "db_table": "campaign_deliveries",
             },
         ),
+        migrations.CreateModel(
+            name="DkimKey",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("domain", models.CharField(max_length=253)),
+                ("selector", models.CharField(max_length=63)),
+                ("private_key", mailhub.encryption.SealedField()),
+                ("public_key", models.TextField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "DKIM key",
+                "db_table": "dkim_keys",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("tenant", "domain"), name="one_dkim_key_a_domain"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="SesTopic",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("arn", models.CharField(max_length=300, unique=True)),
+                ("queue_url", models.CharField(blank=True, max_length=500)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("confirmed_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_notice_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("trouble", models.CharField(blank=True, editable=False, max_length=500)),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="accounts.credential",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "SES topic",
+                "db_table": "ses_topics",
+            },
+        ),
+        migrations.CreateModel(
+            name="SesNotice",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("notice_id", models.CharField(max_length=100)),
+                ("event", models.TextField(blank=True)),
+                ("received_at", models.DateTimeField(db_index=True)),
+                ("due_at", models.DateTimeField(null=True)),
+                ("tries", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "topic",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notices",
+                        to="campaigns.sestopic",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "SES notice",
+                "db_table": "ses_notices",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("due_at__isnull", False)),
+                        fields=["due_at"],
+                        name="ses_notice_due",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("topic", "notice_id"), name="ses_notice_once")
+                ],
+            },
+        ),
         migrations.AddIndex(
             model_name="campaign",
             index=models.Index(fields=["tenant", "-id"], name="campaign_of_tenant"),
@@ -306,10 +683,223 @@ class Migration(migrations.Migration):
                 name="delivery_in_hand",
             ),
         ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("provider_id", ""), _negated=True),
+                fields=["provider_id"],
+                name="delivery_at_provider",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("bounced_at__isnull", False)),
+                fields=["campaign", "id"],
+                name="delivery_bounced",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("complained_at__isnull", False)),
+                fields=["campaign", "id"],
+                name="delivery_complained",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("unsubscribed_at__isnull", False)),
+                fields=["campaign", "id"],
+                name="delivery_unsubscribed",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("opened_at__isnull", False)),
+                fields=["campaign", "id"],
+                name="delivery_opened",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("clicked_at__isnull", False)),
+                fields=["campaign", "id"],
+                name="delivery_clicked",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="delivery",
             constraint=models.UniqueConstraint(
                 fields=("campaign", "email"), name="one_delivery_a_recipient"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="storedfile",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "digest"), name="file_once_in_tenant"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="template",
+            index=models.Index(fields=["tenant", "id"], name="template_newest"),
+        ),
+        migrations.AddConstraint(
+            model_name="template",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "name"), name="template_name_in_tenant"
+            ),
+        ),
+        migrations.CreateModel(
+            name="DeliveryEvent",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("delivery", "Delivery"),
+                            ("delay", "Delay"),
+                            ("bounce", "Bounce"),
+                            ("complaint", "Complaint"),
+                            ("reject", "Reject"),
+                            ("rendering_failure", "Rendering Failure"),
+                            ("open", "Open"),
+                            ("click", "Click"),
+                            ("unsubscribe", "Unsubscribe"),
+                            ("subscription", "Subscription"),
+                        ],
+                        max_length=17,
+                    ),
+                ),
+                ("verdict", models.CharField(blank=True, max_length=16)),
+                ("is_automatic", models.BooleanField(default=False)),
+                ("at", models.DateTimeField()),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("reply", "Reply"),
+                            ("report", "Report"),
+                            ("ses", "Ses"),
+                            ("page", "Page"),
+                        ],
+                        max_length=6,
+                    ),
+                ),
+                ("key", models.CharField(max_length=200)),
+                ("details", models.JSONField(blank=True, default=dict)),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="campaigns.campaign",
+                    ),
+                ),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="campaigns.delivery",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "delivery_events",
+                "indexes": [
+                    models.Index(fields=["campaign", "kind", "at"], name="delivery_event_over_time")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("delivery", "source", "key"), name="delivery_event_once"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ResponseTally",
+            fields=[
+                (
+                    "campaign",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="responses",
+                        serialize=False,
+                        to="campaigns.campaign",
+                    ),
+                ),
+                ("delivered", models.PositiveIntegerField(default=0)),
+                ("bounced", models.PositiveIntegerField(default=0)),
+                ("complained", models.PositiveIntegerField(default=0)),
+                ("unsubscribed", models.PositiveIntegerField(default=0)),
+                ("opened", models.PositiveIntegerField(default=0)),
+                ("clicked", models.PositiveIntegerField(default=0)),
+                ("opens", models.PositiveBigIntegerField(default=0)),
+                ("clicks", models.PositiveBigIntegerField(default=0)),
+                ("automatic_opens", models.PositiveBigIntegerField(default=0)),
+                ("automatic_clicks", models.PositiveBigIntegerField(default=0)),
+            ],
+            options={
+                "db_table": "campaign_response_tallies",
+            },
+        ),
+        migrations.CreateModel(
+            name="CampaignLink",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("number", models.PositiveSmallIntegerField()),
+                ("target", models.TextField()),
+                ("clicked", models.PositiveIntegerField(default=0)),
+                ("clicks", models.PositiveBigIntegerField(default=0)),
+                ("automatic_clicks", models.PositiveBigIntegerField(default=0)),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="links",
+                        to="campaigns.campaign",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "campaign_links",
+                "ordering": ["number"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "number"), name="one_link_a_number")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="SendingPulse",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("slot", models.BigIntegerField()),
+                ("sent", models.PositiveIntegerField(default=0)),
+                ("failed", models.PositiveIntegerField(default=0)),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pulses",
+                        to="campaigns.campaign",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "campaign_pulses",
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "slot"), name="one_pulse_a_slot")
+                ],
+            },
         ),
     ]

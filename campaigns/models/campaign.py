@@ -9,6 +9,8 @@ from django.db import models
 
 from accounts.models import AccountEncryption, EmailAccount, User
 from accounts.scope import TenantOwned, TenantQuerySet
+from campaigns.models.rate_limited import RateLimited
+from campaigns.models.template import Template
 from mailhub.encryption import Sealed, SealedField
 
 
@@ -16,6 +18,7 @@ class CampaignKind(models.TextChoices):
     """By which kind of sender it goes; each has ids with a prefix of its own."""
 
     SMTP = "smtp"
+    SES = "ses"
 
 
 class CampaignStatus(models.TextChoices):
@@ -42,6 +45,17 @@ ACTIVE = (CampaignStatus.PENDING, CampaignStatus.IN_PROGRESS)
 OVER = (CampaignStatus.COMPLETED, CampaignStatus.FAILED, CampaignStatus.CANCELLED)
 
 
+class PauseReason(models.TextChoices):
+    """Why a campaign is paused; `last_error` says it in words where no person did it."""
+
+    PERSON = "person"
+    TROUBLE = "trouble"
+    FAILURES = "failures"
+    BOUNCES = "bounces"
+    COMPLAINTS = "complaints"
+    QUOTA = "quota"
+
+
 class CampaignSender(models.TextChoices):
     """Whose server it goes by: an email account's, one named for it, or the installation's."""
 
@@ -50,7 +64,7 @@ class CampaignSender(models.TextChoices):
     DEFAULT = "default"
 
 
-_PREFIXES = {CampaignKind.SMTP: "campaign_"}
+_PREFIXES = {CampaignKind.SMTP: "campaign_", CampaignKind.SES: "ses_campaign_"}
 
 
 def make_campaign_id(kind: CampaignKind = CampaignKind.SMTP) -> str:
@@ -58,12 +72,21 @@ def make_campaign_id(kind: CampaignKind = CampaignKind.SMTP) -> str:
     return f"{_PREFIXES[kind]}{time.time_ns() // 1_000_000:013d}{secrets.token_hex(6)}"
 
 
-class Campaign(TenantOwned):
+DEFAULT_FAILURE_LIMIT = 20
+
+
+class Campaign(TenantOwned, RateLimited):
     """`total_contacts` is how many recipients it has, counted once more when they are fixed.
+
+    `timezone` is the zone in which a person thinks of `scheduled_at`, by its name of IANA.
+    `failure_limit` is the percentage of failures at which it pauses by itself (null: never);
+    those that were there when it was last judged, or let go on, are `judged_sent` and
+    `judged_failed`. `paced_until` is when its rate limits let it go on.
 
     With sender `server` the smtp_ fields say where; the password is sealed for this row
     and erased when the run is over. `retry_at` is when to try a server again that could not
-    be reached since `trouble_since`.
+    be reached since `trouble_since`. `resumes_at` is when one that is paused goes on by itself:
+    its provider's daily quota was used up.
     """
 
     campaign_id = models.CharField(
@@ -80,11 +103,16 @@ class Campaign(TenantOwned):
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     from_email = models.CharField(max_length=400)
+    template = models.ForeignKey(
+        Template, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     reply_to = models.CharField(max_length=400, blank=True)
     subject = models.CharField(max_length=1000)
     html_body = models.TextField(blank=True)
     text_body = models.TextField(blank=True)
     headers = models.JSONField(default=dict, blank=True)
+    tracks_opens = models.BooleanField(default=False)
+    tracks_clicks = models.BooleanField(default=False)
     sender = models.CharField(
         max_length=8, choices=CampaignSender.choices, default=CampaignSender.DEFAULT
     )
@@ -97,14 +125,25 @@ class Campaign(TenantOwned):
     smtp_username = models.CharField(max_length=320, blank=True)
     smtp_password = SealedField()
     scheduled_at = models.DateTimeField(null=True, blank=True)
+    timezone = models.CharField(max_length=64, default="UTC")
+    failure_limit = models.PositiveSmallIntegerField(
+        null=True, blank=True, default=DEFAULT_FAILURE_LIMIT
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     completed_at = models.DateTimeField(null=True, blank=True, editable=False)
     total_contacts = models.PositiveIntegerField(default=0, editable=False)
     last_error = models.TextField(blank=True, editable=False)
+    pause_reason = models.CharField(
+        max_length=12, choices=PauseReason.choices, blank=True, editable=False
+    )
+    judged_sent = models.PositiveIntegerField(default=0, editable=False)
+    judged_failed = models.PositiveIntegerField(default=0, editable=False)
+    paced_until = models.DateTimeField(null=True, blank=True, editable=False)
     trouble_since = models.DateTimeField(null=True, blank=True, editable=False)
     retry_at = models.DateTimeField(null=True, blank=True, editable=False)
+    resumes_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = TenantQuerySet.as_manager()
 

@@ -1,24 +1,17 @@
-"""A file that goes with every message of a campaign, held once."""
+"""A file that goes with every message of a campaign."""
 
 from __future__ import annotations
 
 from django.db import models
 
+from campaigns.models.attached_file import AttachedFile
 from campaigns.models.campaign import Campaign
 
 
-class CampaignAttachment(models.Model):
-    """`content` is as decoded, never base64."""
+class CampaignAttachment(AttachedFile):
+    """Copied from the template when the campaign takes its text from there."""
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="attachments")
-    filename = models.CharField(max_length=255)
-    content_type = models.CharField(max_length=255, default="application/octet-stream")
-    size = models.PositiveIntegerField()
-    content = models.BinaryField()
 
-    class Meta:
+    class Meta(AttachedFile.Meta):
         db_table = "campaign_attachments"
-        ordering = ["pk"]
-
-    def __str__(self) -> str:
-        return self.filename

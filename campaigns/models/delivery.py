@@ -36,6 +36,9 @@ class DeliveryState(models.TextChoices):
     UNCERTAIN = "uncertain"
 
 
+LONGEST_PROVIDER_ID = 100
+# What may follow on a message that was sent: `bounced` is noted as `bounced_at`.
+RESPONSES = ("bounced", "complained", "unsubscribed", "opened", "clicked")
 REMAINING = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.DEFERRED)
 
 
@@ -53,7 +56,9 @@ class Delivery(models.Model):
     """`reply` holds the server's last words, or ours where it said nothing.
 
     `shift` is set exactly while the state is sending; `next_attempt_at` exactly while it is
-    deferred. `message_id` is that of the last attempt.
+    deferred. `message_id` is that of the last attempt, `provider_id` the name that its provider
+    gave it (SES's message id). The moments from `delivered_at` on are the first of their kind,
+    by whichever report; `DeliveryEvent` has them all.
     """
 
     campaign = models.ForeignKey(
@@ -77,8 +82,15 @@ class Delivery(models.Model):
         db_index=False,
     )
     message_id = models.CharField(max_length=255, blank=True)
+    provider_id = models.CharField(max_length=LONGEST_PROVIDER_ID, blank=True)
     reply = models.TextField(blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True, editable=False)
+    bounced_at = models.DateTimeField(null=True, blank=True, editable=False)
+    complained_at = models.DateTimeField(null=True, blank=True, editable=False)
+    unsubscribed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    opened_at = models.DateTimeField(null=True, blank=True, editable=False)
+    clicked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = DeliveryQuerySet.as_manager()
 
@@ -98,6 +110,19 @@ class Delivery(models.Model):
             ),
             models.Index(
                 fields=["shift"], name="delivery_in_hand", condition=Q(shift__isnull=False)
+            ),
+            models.Index(
+                fields=["provider_id"],
+                name="delivery_at_provider",
+                condition=~Q(provider_id=""),
+            ),
+            *(
+                models.Index(
+                    fields=["campaign", "id"],
+                    name=f"delivery_{response}",
+                    condition=Q(**{f"{response}_at__isnull": False}),
+                )
+                for response in RESPONSES
             ),
         ]
 

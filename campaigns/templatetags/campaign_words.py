@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django import template
 
-from campaigns.models import CampaignStatus
+from campaigns.engine.allowance import say_limits
+from campaigns.models import RESPONSES, Campaign, CampaignStatus, Delivery, Measure, Variant
+from campaigns.report import HOUR
+from campaigns.subject_testing import results, subject_test_of
+from mailhub.templatetags.charts import Chart, ChartColumn
 from mailhub.templatetags.pages import count, say_duration
 
 if TYPE_CHECKING:
     from campaigns.progress import Progress
+    from campaigns.pulses import Column
+    from campaigns.report import Hour
 
 register = template.Library()
 _TENTH = 10
+_BEST_FIRST = ("opened", "clicked", "unsubscribed", "bounced", "complained")
 
 
 @register.filter
@@ -55,6 +63,32 @@ def announcement(progress: Progress) -> str:
 
 
 @register.filter
+def rate_limits(campaign: Campaign) -> str:
+    """How fast it may go, in words; "" where nothing limits it."""
+    return say_limits(campaign)
+
+
+@register.filter
+def subject_test_words(campaign: Campaign) -> str:
+    """How far the trial of two subjects is, in a sentence; "" where there is none."""
+    test = subject_test_of(campaign)
+    if test is None or campaign.started_at is None:
+        return ""
+    a, b = results(test)
+    verb = "opened" if test.measure == Measure.OPENS else "followed a link of"
+    counts = (
+        f"{a.responded:,} of {a.sent:,} {verb} “{campaign.subject}”, "
+        f"{b.responded:,} of {b.sent:,} “{test.subject_b}”."
+    )
+    if test.winner:
+        chosen = test.subject_b if test.winner == Variant.B else campaign.subject
+        return f"{counts} The rest got “{chosen}”."
+    if test.decides_at is None:
+        return f"Two subjects are being tried. {counts}"
+    return f"{counts} The better one goes to the rest at {test.decides_at:%Y-%m-%d %H:%M} UTC."
+
+
+@register.filter
 def time_taken(progress: Progress) -> timedelta | None:
     """From the start to the end; None where one of them is missing."""
     if progress.started_at is None or progress.completed_at is None:
@@ -81,3 +115,87 @@ def report(progress: Progress) -> str:
     if progress.remaining:
         sentences.append(f"{progress.remaining:,} got nothing.")
     return " ".join(sentences)
+
+
+@register.filter
+def number_of(progress: Progress, show: str) -> int:
+    """How many recipients there are of what `campaigns.recipients` may show."""
+    if show in RESPONSES:
+        return int(getattr(progress.responses, show))
+    return int(getattr(progress, show)) if show else progress.total
+
+
+@register.filter
+def responses_to(delivery: Delivery) -> list[tuple[str, datetime]]:
+    """What followed on a message, each with its first moment, in the order in which it did."""
+    names = ("delivered", *RESPONSES)
+    found = [(name, getattr(delivery, f"{name}_at")) for name in names]
+    return sorted(((name, at) for name, at in found if at), key=lambda pair: pair[1])
+
+
+@register.filter
+def responses_with_shares(progress: Progress, campaign: Campaign) -> list[tuple[str, int, str]]:
+    """Each kind that is counted for this campaign, its number, and its share of what was sent."""
+    left_out = {
+        *(() if campaign.tracks_opens else ("opened",)),
+        *(() if campaign.tracks_clicks else ("clicked",)),
+    }
+    found = []
+    for name in _BEST_FIRST:
+        number = getattr(progress.responses, name)
+        if name not in left_out or number:
+            share = f"{100 * number / progress.sent:.1f} %" if progress.sent else ""
+            found.append((name, number, share))
+    return found
+
+
+@register.filter
+def chart_of_pace(pace: Sequence[Column]) -> Chart:
+    """Messages a second over the time of the sending."""
+    fastest = max(column.sent + column.failed for column in pace)
+    end = pace[-1].start + timedelta(seconds=pace[-1].seconds)
+    return Chart(
+        columns=[
+            ChartColumn(
+                f"{_moment(column.start)}: {column.sent:,.1f} sent a second",
+                (column.sent, column.failed),
+            )
+            for column in pace
+        ],
+        kinds=("good", "bad"),
+        legend=("Sent", "Failed"),
+        words=(
+            f"Messages a second from {_moment(pace[0].start)} to {_moment(end)}: "
+            f"at most {fastest:,.1f}."
+        ),
+        start=_moment(pace[0].start),
+        end=_moment(end),
+    )
+
+
+@register.filter
+def chart_of_hours(hours: Sequence[Hour]) -> Chart:
+    """Opens and clicks by people, hour by hour."""
+    opens, clicks = sum(hour.opens for hour in hours), sum(hour.clicks for hour in hours)
+    end = hours[-1].start + HOUR
+    return Chart(
+        columns=[
+            ChartColumn(
+                f"{_moment(hour.start)}: {hour.clicks:,} clicks, {hour.opens:,} opens",
+                (hour.clicks, hour.opens),
+            )
+            for hour in hours
+        ],
+        kinds=("other", "good"),
+        legend=("Clicks", "Opens"),
+        words=(
+            f"From {_moment(hours[0].start)} to {_moment(end)}: {count(opens, 'open,opens')} and "
+            f"{count(clicks, 'click,clicks')}."
+        ),
+        start=_moment(hours[0].start),
+        end=_moment(end),
+    )
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b %H:%M} UTC"

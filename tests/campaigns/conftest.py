@@ -13,8 +13,9 @@ from pytest_django.fixtures import Settings
 
 from campaigns.creation import CampaignPlan, PlannedServer, create_campaign
 from campaigns.engine.shifts import take_shift
-from campaigns.engine.work import Connect, connect_by_smtp, work_shift
+from campaigns.engine.work import Connect, work_shift
 from campaigns.models import Campaign, Delivery, SendShift
+from campaigns.servers import way_of
 from campaigns.tasks import revive_campaigns
 from contacts.models import Contact
 from mailhub.mail.server import Encryption
@@ -103,4 +104,4 @@ def campaigns(transactional_db: None, settings: Settings) -> Campaigns:
 
 @pytest.fixture
 def by_smtp() -> Connect:
-    return connect_by_smtp
+    return way_of

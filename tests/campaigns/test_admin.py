@@ -10,8 +10,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
+from campaigns.audience import Recipients
 from campaigns.creation import CampaignPlan, PlannedServer, create_campaign
-from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState
+from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState, Template
 from mailhub.mail.message import Attachment
 from mailhub.mail.server import Encryption
 from tests.people import People
@@ -38,7 +39,7 @@ def add_campaign(people: People, sent: int = 3) -> Campaign:
             from_email="a@example.org",
             server=PlannedServer("127.0.0.1", 2525, Encryption.NONE, "user", "app-password"),
             attachments=(Attachment("a.txt", b"x"),),
-            emails=["x@example.com"],
+            recipients=Recipients(emails=("x@example.com",)),
         ),
     )
     Campaign.objects.filter(pk=campaign.pk).update(
@@ -126,3 +127,19 @@ def test_actions(people: People, admin_pages: Client) -> None:
         follow=True,
     )
     assert "This campaign is cancelled." in page.content.decode()
+
+
+def test_an_operator_sees_templates_and_keeps_none_that_does_not_compile(
+    admin_pages: Client, people: People
+) -> None:
+    template = Template.objects.create(tenant=people.tenant, name="Welcome", html="<p>Hi</p>")
+    listed = admin_pages.get("/admin/campaigns/template/").text
+    assert "Welcome" in listed
+    address = f"/admin/campaigns/template/{template.pk}/change/"
+    files = {"attachments-TOTAL_FORMS": "0", "attachments-INITIAL_FORMS": "0"}
+    given = {"tenant": people.tenant.pk, "name": "Welcome", "subject": "", "text": "", **files}
+    refused = admin_pages.post(address, {**given, "html": "{% if %}"})
+    assert "line 1" in refused.text
+    assert admin_pages.post(address, {**given, "html": "<p>Hello</p>"}).status_code == 302
+    template.refresh_from_db()
+    assert template.html == "<p>Hello</p>"

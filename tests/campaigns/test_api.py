@@ -14,8 +14,8 @@ from django.utils.dateparse import parse_datetime
 from pytest_django.fixtures import Settings
 
 from accounts.models import AccountEncryption
-from campaigns.engine.work import connect_by_smtp
 from campaigns.models import Campaign, CampaignAttachment, Delivery, SendShift
+from campaigns.servers import way_of
 from contacts.models import Contact
 from tests.campaigns.conftest import Campaigns
 from tests.people import People
@@ -66,7 +66,7 @@ def test_the_documents_example_is_sent_with_its_attachment(
     assert started["campaign_id"].startswith("campaign_")
     before = api.get(f"/api/campaign-status/{campaign.campaign_id}").json()
     assert (before["status"], before["remaining_count"]) == ("pending", 30)
-    campaigns.finish(campaign, connect_by_smtp)
+    campaigns.finish(campaign, way_of)
     status = api.get(f"/v1/campaign-status/{campaign.campaign_id}").json()
     assert status["status"] == "completed"
     assert status["campaign_name"] == "Welcome Campaign"
@@ -98,7 +98,7 @@ def test_the_password_is_sealed_while_it_runs_and_erased_afterwards(
     assert campaign.reveal_smtp_password() == "app-password"
     row = Campaign.objects.values().get()
     assert not any("app-password" in str(value) for value in row.values())
-    campaign = campaigns.finish(campaign, connect_by_smtp)
+    campaign = campaigns.finish(campaign, way_of)
     assert campaign.status == "failed"
     assert campaign.last_error.startswith("535")
     assert not campaign.smtp_password
@@ -131,7 +131,7 @@ def test_the_password_is_sealed_while_it_runs_and_erased_afterwards(
         ({"list_ids": [1]}, "list_ids"),
         ({"segment": {}}, "segment"),
         ({"rate_limit": 5}, "rate_limit"),
-        ({"tracking": {"opens": True}}, "tracking"),
+        ({"tracking": {"pixels": True}}, "tracking"),
         ({"scheduled_at": "tomorrow"}, "scheduled_at"),
         ({"attachments": [{"filename": "a.txt", "content": "not base64!"}]}, "attachments"),
         ({"attachments": [{"filename": "a\r\nb.txt", "content": ""}]}, "attachments"),
@@ -243,7 +243,7 @@ def test_it_goes_by_an_account_that_the_caller_may_send_from(
         assert answer.status_code == 400
         assert "account_id" in answer.json()["details"]["fields"]
     assert people.member.api.post("/api/smtp-campaign", by_account).status_code == 202
-    campaign = campaigns.finish(Campaign.objects.get(), connect_by_smtp)
+    campaign = campaigns.finish(Campaign.objects.get(), way_of)
     assert campaign.status == "completed"
     assert {message.envelope.sender for message in receiver.messages} == {address}
 
@@ -263,7 +263,7 @@ def test_without_a_server_it_goes_by_the_installations(
     settings.SMTP_SERVER, settings.SMTP_PORT = "127.0.0.1", smtp_receiver.port
     settings.SMTP_ENCRYPTION, settings.MAILHUB_ALLOWED_NETWORKS = "none", []
     assert api.post("/api/smtp-campaign", bare).status_code == 202
-    campaigns.finish(Campaign.objects.get(), connect_by_smtp)
+    campaigns.finish(Campaign.objects.get(), way_of)
     assert len(smtp_receiver.messages) == 2
 
 

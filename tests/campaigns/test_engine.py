@@ -8,6 +8,7 @@ from email.policy import default
 import pytest
 from pytest_django.fixtures import Settings
 
+from campaigns.audience import Recipients
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
 from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState, SendShift
 from campaigns.progress import measure_progress
@@ -127,7 +128,9 @@ def test_who_must_not_be_written_to_is_not(campaigns: Campaigns) -> None:
 def test_who_unsubscribes_after_the_start_is_skipped(campaigns: Campaigns) -> None:
     campaigns.add_contacts(4)
     campaign = campaigns.create(
-        emails=["person0@example.com", "person1@example.com", "new@example.com", "bad@example.com"]
+        recipients=Recipients(
+            emails=tuple(f"{name}@example.com" for name in ("person0", "person1", "new", "bad"))
+        )
     )
     Suppression.objects.suppress(campaigns.people.tenant, ["bad@example.com"])
     Contact.objects.filter(email="person1@example.com").update(status=ContactStatus.COMPLAINED)
@@ -176,7 +179,7 @@ def test_a_server_that_fails_again_and_again_costs_few_recipients(
     campaigns: Campaigns, settings: Settings, step: Step, answer: str
 ) -> None:
     campaigns.add_contacts(200)
-    campaign = campaigns.create()
+    campaign = campaigns.create(pacing={"failure_limit": None})
     campaigns.server.script.answer(step, answer)
     revive_and_work(campaigns)
     campaign.refresh_from_db()

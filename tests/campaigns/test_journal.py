@@ -27,9 +27,9 @@ def test_a_torn_end_is_passed_over() -> None:
         journal.started(1, 1)
         journal.started(2, 1)
     [path] = journal_folder().glob("torn.*")
-    path.write_bytes(path.read_bytes()[:-3] + b"")
+    path.write_bytes(path.read_bytes().rstrip(b"\0")[:-3])
     assert read_journal("torn") == {(1, 1): None}
-    path.write_bytes(b'D 1 1\nR 1 [1, "sent", "x\nD x\n\0\0\0\nD 2 1\nD 31 ')
+    path.write_bytes(b'D 1 1\nR 1 [1, "sent", "x\nD x\n\0\0\0\nD 2 1\nD \0 1\nD 31 \0\0')
     assert read_journal("torn") == {(1, 1): None, (2, 1): None}
 
 

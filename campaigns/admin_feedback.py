@@ -1,0 +1,44 @@
+"""The admin's view of what campaigns hear by, and sign with: topics of SES and keys for DKIM."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.forms import ModelForm, ValidationError
+
+from campaigns.feedback.sns import is_topic
+from campaigns.models import DkimKey, SesTopic
+from mailhub.admin_lists import ReadOnlyAdmin
+
+
+class SesTopicForm(ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Refuses what is no topic."""
+
+    def clean_arn(self) -> str:
+        arn: str = self.cleaned_data["arn"]
+        if not is_topic(arn):
+            raise ValidationError("Give the ARN of an SNS topic: arn:aws:sns:REGION:ACCOUNT:NAME.")
+        return arn
+
+
+@admin.register(SesTopic)
+class SesTopicAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """A topic belongs to one tenant; its queue is set over the API, with the tenant's own keys."""
+
+    form = SesTopicForm
+    list_display = ("arn", "tenant", "confirmed_at", "last_notice_at", "trouble")
+    list_filter = ("tenant",)
+    list_select_related = ("tenant",)
+    search_fields = ("arn",)
+    fields = ("tenant", "arn", "queue_url", "confirmed_at", "last_notice_at", "trouble")
+    readonly_fields = ("queue_url", "confirmed_at", "last_notice_at", "trouble")
+
+
+@admin.register(DkimKey)
+class DkimKeyAdmin(ReadOnlyAdmin):
+    """Which domains are signed for; the private key is nowhere to be seen."""
+
+    list_display = ("domain", "selector", "tenant", "created_at")
+    list_filter = ("tenant",)
+    list_select_related = ("tenant",)
+    search_fields = ("domain",)
+    fields = ("tenant", "domain", "selector", "public_key", "created_at")

@@ -1,0 +1,124 @@
+"""What speaks against sending a message as it stands: found before it goes, forbids nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from html import unescape
+from urllib.parse import urlsplit
+
+from mailhub.mail.merge import TemplateError, compile_text
+
+# Gmail cuts a message's HTML off behind this many octets.
+CLIPPED_AT = 102 * 1024
+_LONG_SUBJECT = 78
+_LARGE_MESSAGE = 1024 * 1024
+_MANY_MARKS, _SHOUTED_LETTERS = 3, 8
+_LINK = re.compile(r"<a\b[^>]*?\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
+_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"\balt\s*=", re.IGNORECASE)
+_REPLY = re.compile(r"\s*(re|fwd?|aw|wg)\s*:", re.IGNORECASE)
+_TAG = re.compile(r"<[^>]*>")
+_SHOWN = 60
+
+
+class Weight(StrEnum):
+    """How much it matters."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One finding in a sentence."""
+
+    weight: Weight
+    words: str
+
+
+def advise(*, subject: str, html: str, text: str, size: int) -> list[Advice]:
+    """All findings on these templates, the worst first; `size` is of one message in octets."""
+    found = [
+        *_about_subject(subject),
+        *_about_links(html),
+        *_about_images(html),
+        *_about_leaving(html, text),
+        *_about_size(html, size),
+    ]
+    order = [Weight.BAD, Weight.WARN, Weight.GOOD]
+    return sorted(found, key=lambda advice: order.index(advice.weight))
+
+
+def _about_subject(subject: str) -> Iterator[Advice]:
+    if not subject.strip():
+        yield Advice(Weight.BAD, "There is no subject.")
+        return
+    if len(subject) > _LONG_SUBJECT:
+        yield Advice(
+            Weight.WARN, f"The subject has {len(subject)} characters: most lists cut it off."
+        )
+    letters = [letter for letter in subject if letter.isalpha()]
+    if len(letters) >= _SHOUTED_LETTERS and all(letter.isupper() for letter in letters):
+        yield Advice(Weight.WARN, "The subject is all capitals, which spam filters count against.")
+    if subject.count("!") + subject.count("?") >= _MANY_MARKS:
+        yield Advice(Weight.WARN, "The subject has many ! or ?, which spam filters count against.")
+    if _REPLY.match(subject):
+        yield Advice(Weight.WARN, "The subject pretends to be a reply or was forwarded.")
+
+
+def _about_links(html: str) -> Iterator[Advice]:
+    count = 0
+    for found in _LINK.finditer(html):
+        target = unescape(next(group for group in found.groups() if group is not None)).strip()
+        count += 1
+        words = target[:_SHOWN]
+        if "{{" in target or "{%" in target:
+            continue
+        if target in ("", "#"):
+            yield Advice(Weight.BAD, "A link leads nowhere.")
+        elif urlsplit(target).scheme == "http":
+            yield Advice(Weight.WARN, f"A link is not encrypted: {words}")
+        elif urlsplit(target).scheme not in ("https", "mailto", "tel"):
+            yield Advice(Weight.BAD, f"A link does not work in mail: {words}")
+    if count:
+        yield Advice(Weight.GOOD, f"{count} link{'' if count == 1 else 's'} looked at.")
+
+
+def _about_images(html: str) -> Iterator[Advice]:
+    images = _IMAGE.findall(html)
+    silent = sum(not _ALTERNATIVE.search(image) for image in images)
+    if silent:
+        yield Advice(
+            Weight.WARN, f"{silent} of {len(images)} images say nothing where images are off (alt)."
+        )
+    if images and not _TAG.sub("", html).strip():
+        yield Advice(Weight.WARN, "It is made of images alone, which spam filters count against.")
+
+
+def _about_leaving(html: str, text: str) -> Iterator[Advice]:
+    """Whether each of the bodies says where the link stands by which people leave."""
+    try:
+        bodies = [compile_text(body, "html") for body in (html, text) if body.strip()]
+    except TemplateError:
+        return
+    if bodies and all("unsubscribe_url" in body.variables for body in bodies):
+        yield Advice(Weight.GOOD, "There is a link to unsubscribe.")
+    elif bodies:
+        yield Advice(
+            Weight.WARN,
+            "You have no link to unsubscribe, so one is added at the end. Say where it stands "
+            "with {{ unsubscribe_url }}.",
+        )
+
+
+def _about_size(html: str, size: int) -> Iterator[Advice]:
+    if len(html.encode()) > CLIPPED_AT:
+        yield Advice(Weight.WARN, "The HTML is larger than 102 kB: Gmail shows its beginning only.")
+    if size > _LARGE_MESSAGE:
+        yield Advice(Weight.WARN, f"One message has {size / _LARGE_MESSAGE:.1f} MB.")
+    elif size:
+        yield Advice(Weight.GOOD, f"One message has {max(1, size // 1024)} kB.")

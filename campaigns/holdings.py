@@ -1,0 +1,109 @@
+"""What campaigns hold about a person: its deliveries, and its address where it was named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import CharField, F, Q, QuerySet, Value
+from django.db.models.functions import Cast, Coalesce, Concat
+from django.utils import timezone
+
+from accounts.models import Tenant
+from campaigns.audience import EMAILS, ERASED, ERASED_DOMAIN
+from campaigns.models import (
+    RESPONSES,
+    Campaign,
+    CampaignAudience,
+    Delivery,
+    DeliveryEvent,
+    DeliveryState,
+)
+from contacts.holdings import Happening, register_holder
+from contacts.models import Contact
+
+_WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+
+
+class Deliveries:
+    """Every message that was or will be sent to a person by a campaign."""
+
+    name = "deliveries"
+
+    def held(self, contact: Contact) -> Sequence[dict[str, Any]]:
+        """Oldest first."""
+        rows = self._of(contact.tenant, contact, contact.email).order_by("pk")
+        return [
+            {
+                "email": row.email,
+                "attempts": row.attempts,
+                "message_id": row.message_id,
+                "finished_at": row.finished_at,
+                **{f"{name}_at": getattr(row, f"{name}_at") for name in RESPONSES},
+                **_said(row),
+            }
+            for row in rows.select_related("campaign")
+        ]
+
+    def happened(self, contact: Contact, before: datetime, most: int) -> Sequence[Happening]:
+        """By the moment when a delivery ended, or its campaign was made."""
+        rows = Delivery.objects.filter(contact=contact).select_related("campaign")
+        dated = rows.annotate(at=Coalesce("finished_at", "campaign__created_at"))
+        newest = dated.filter(at__lte=before).order_by("-at", "-pk")[:most]
+        return [
+            Happening(row.finished_at or row.campaign.created_at, "delivery", _said(row))
+            for row in newest
+        ]
+
+    def erase(self, tenant: Tenant, contact: Contact | None, email: str) -> None:
+        """The rows stay, for a campaign's numbers are true; whom they name is gone.
+
+        One that is being sent just now ends as it ends.
+        """
+        rows = self._of(tenant, contact, email)
+        keys = list(rows.values_list("pk", flat=True))
+        waiting = Delivery.objects.filter(pk__in=keys, state__in=_WAITING)
+        waiting.update(
+            state=DeliveryState.SKIPPED, next_attempt_at=None, finished_at=timezone.now()
+        )
+        Delivery.objects.filter(pk__in=keys).update(
+            email=Concat(Value("erased-"), Cast(F("pk"), CharField()), Value(f"@{ERASED_DOMAIN}")),
+            message_id="",
+            reply=Value(ERASED),
+        )
+        DeliveryEvent.objects.filter(delivery__in=keys).update(details={})
+        self._erase_from_audiences(tenant, email)
+
+    def _erase_from_audiences(self, tenant: Tenant, email: str) -> None:
+        """In its place, for how many are written down is counted from the beginning."""
+        named = CampaignAudience.objects.select_for_update().filter(
+            campaign__tenant=tenant, rule__has_key=EMAILS
+        )
+        for audience in named:
+            emails: list[str] = audience.rule[EMAILS]
+            if email in emails:
+                place = emails.index(email)
+                emails[place] = f"erased-{place}@{ERASED_DOMAIN}"
+                audience.save(update_fields=["rule"])
+
+    def _of(self, tenant: Tenant, contact: Contact | None, email: str) -> QuerySet[Delivery]:
+        """By the contact, and by the address where it stood alone."""
+        campaigns = Campaign.objects.filter(tenant=tenant).values_list("pk", flat=True)
+        bare = Delivery.objects.filter(campaign__in=list(campaigns), email=email).values("pk")
+        theirs = Q(contact=contact) if contact is not None else Q()
+        return Delivery.objects.filter(theirs | Q(pk__in=bare))
+
+
+def _said(row: Delivery) -> dict[str, Any]:
+    return {
+        "campaign_id": row.campaign.campaign_id,
+        "campaign_name": row.campaign.name,
+        "state": row.state,
+        "reply": row.reply,
+    }
+
+
+def register() -> None:
+    """Let requests about a person reach its deliveries."""
+    register_holder(Deliveries())

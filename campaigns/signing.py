@@ -1,0 +1,42 @@
+"""Signing campaigns with DKIM, where a tenant has given its domain's key or had one made."""
+
+from __future__ import annotations
+
+from accounts.models import Tenant
+from campaigns.models import Campaign, DkimKey
+from campaigns.servers import goes_by_ses
+from mailhub.encryption import SecretUnreadable
+from mailhub.errors import Conflict, InvalidInput
+from mailhub.mail.dkim import DkimSigner, make_key, public_part, read_key
+from mailhub.mail.errors import InvalidMessage
+
+
+def add_dkim_key(tenant: Tenant, domain: str, selector: str, private_key: str = "") -> DkimKey:
+    """Sign with this key, or a new one, from now on. Raises InvalidInput."""
+    try:
+        pem = read_key(private_key) if private_key else make_key()
+    except InvalidMessage as error:
+        raise InvalidInput.field("private_key", error.message) from error
+    key = DkimKey.objects.filter(tenant=tenant, domain=domain).first()
+    key = key or DkimKey(tenant=tenant, domain=domain)
+    key.selector, key.public_key = selector, public_part(pem)
+    key.keep_private_key(pem)
+    key.save()
+    return key
+
+
+def signer_of(campaign: Campaign, domain: str) -> DkimSigner | None:
+    """Who signs its messages; None where nobody does here. SES signs what goes by it.
+
+    Raises Conflict (`credential_unreadable`) where the key does not open.
+    """
+    key = DkimKey.objects.filter(tenant=campaign.tenant_id, domain=domain.lower()).first()
+    if key is None or goes_by_ses(campaign):
+        return None
+    try:
+        return DkimSigner(key.domain, key.selector, key.reveal_private_key())
+    except SecretUnreadable as error:
+        raise Conflict(
+            f"The stored key that signs for {key.domain} cannot be opened; give it anew.",
+            code="credential_unreadable",
+        ) from error

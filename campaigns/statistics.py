@@ -1,0 +1,207 @@
+"""Totals over time: what was sent, and what came back of that, by day, sender, domain or campaign.
+
+A message counts on the day on which its server took or refused it, and what came back of it
+counts there too, whenever it came: so that rates are parts of the same messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
+
+from django.db.models import Count, Q
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from accounts.caller import Caller
+from campaigns.feedback.thresholds import Rates, Standing
+from campaigns.models import Campaign, Delivery, DeliveryState
+from contacts.csv_lines import csv_line
+from contacts.formulas import guard
+from mailhub.errors import InvalidInput
+from mailhub.mail.addresses import parse_address
+from mailhub.mail.errors import InvalidMessage
+
+MOST_DAYS = 366
+USUAL_DAYS = 30
+_ONE_DAY = timedelta(days=1)
+
+
+class By(StrEnum):
+    """What a row of the totals stands for. Sender and domain are those of the from-address."""
+
+    DAY = "day"
+    SENDER = "sender"
+    DOMAIN = "domain"
+    CAMPAIGN = "campaign"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Messages, each counted once in each number, however often somebody opened it."""
+
+    sent: int = 0
+    failed: int = 0
+    delivered: int = 0
+    bounced: int = 0
+    complained: int = 0
+    unsubscribed: int = 0
+    opened: int = 0
+    clicked: int = 0
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(*(getattr(self, name) + getattr(other, name) for name in NAMES))
+
+    @property
+    def rates(self) -> Rates:
+        """What a provider looks at."""
+        return Rates(self.sent + self.failed, self.bounced, self.complained)
+
+
+NAMES = tuple(field.name for field in fields(Totals))
+_COLUMNS = {
+    "sent": Count("pk", filter=Q(state=DeliveryState.SENT)),
+    "failed": Count("pk", filter=Q(state=DeliveryState.FAILED)),
+    **{name: Count(f"{name}_at") for name in NAMES[2:]},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row: `key` is a date, an address, a domain, or a campaign's id and its name."""
+
+    key: str
+    words: str
+    totals: Totals
+
+    @property
+    def standing(self) -> Standing:
+        """How its rates are to be seen."""
+        return self.totals.rates.standing
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of the days from `first` to `last`, both included (UTC)."""
+
+    first: date
+    last: date
+    by: By
+    lines: Sequence[Line]
+    days: Sequence[Line]
+
+    @property
+    def totals(self) -> Totals:
+        """All of it."""
+        return sum((line.totals for line in self.days), Totals())
+
+    @property
+    def standing(self) -> Standing:
+        """How the rates of all of it are to be seen."""
+        return self.totals.rates.standing
+
+
+def read_period(first: str, last: str) -> tuple[date, date]:
+    """Days as YYYY-MM-DD; without them the last thirty. Raises InvalidInput."""
+    today = timezone.now().date()
+    end = _read_day("to", last) if last else today
+    begin = _read_day("from", first) if first else end - _ONE_DAY * (USUAL_DAYS - 1)
+    if begin > end:
+        raise InvalidInput.field("from", "The first day is after the last.")
+    if (end - begin).days >= MOST_DAYS:
+        raise InvalidInput.field("from", f"Ask for at most {MOST_DAYS} days.")
+    return begin, end
+
+
+def gather(caller: Caller, first: date, last: date, by: By) -> Statistics:
+    """Count what the caller's tenant sent on these days."""
+    begin = datetime.combine(first, time.min, tzinfo=UTC)
+    end = datetime.combine(last, time.min, tzinfo=UTC) + _ONE_DAY
+    campaigns = {campaign.pk: campaign for campaign in _under_way(caller, begin, end)}
+    rows = Delivery.objects.filter(
+        campaign__in=list(campaigns),
+        state__in=(DeliveryState.SENT, DeliveryState.FAILED),
+        finished_at__gte=begin,
+        finished_at__lt=end,
+    )
+    counted = (
+        rows.order_by()
+        .values("campaign_id", day=TruncDate("finished_at", tzinfo=UTC))
+        .annotate(**{f"total_{name}": column for name, column in _COLUMNS.items()})
+    )
+    found = [
+        (campaigns[row["campaign_id"]], row["day"], _totals(row)) for row in counted.iterator()
+    ]
+    days = {first + _ONE_DAY * number: Totals() for number in range((last - first).days + 1)}
+    for _, day, totals in found:
+        days[day] += totals
+    daily = [Line(day.isoformat(), day.isoformat(), totals) for day, totals in days.items()]
+    lines = daily if by is By.DAY else _lines(found, _NAMERS[by])
+    return Statistics(first, last, by, lines, daily)
+
+
+def export_statistics(statistics: Statistics) -> Iterator[str]:
+    """Lines of CSV, the heading first."""
+    yield csv_line([str(statistics.by), *NAMES, "bounce_rate", "complaint_rate"])
+    for line in statistics.lines:
+        rates = line.totals.rates
+        shown = [f"{rates.bounce_rate:.5f}", f"{rates.complaint_rate:.5f}"]
+        numbers = [str(getattr(line.totals, name)) for name in NAMES]
+        yield csv_line([guard(line.words), *numbers, *shown])
+
+
+def _under_way(caller: Caller, begin: datetime, end: datetime) -> Iterator[Campaign]:
+    """A campaign that ended before may have been taken up again: when it ended is not asked."""
+    own = Campaign.objects.for_caller(caller).filter(started_at__lt=end)
+    ended = Q(completed_at__isnull=False, completed_at__lt=begin)
+    return own.exclude(ended).only("campaign_id", "name", "from_email").iterator()
+
+
+def _lines(
+    found: Sequence[tuple[Campaign, date, Totals]], name: Callable[[Campaign], tuple[str, str]]
+) -> list[Line]:
+    """The largest first."""
+    summed: dict[tuple[str, str], Totals] = {}
+    for campaign, _, totals in found:
+        key = name(campaign)
+        summed[key] = summed.get(key, Totals()) + totals
+    lines = [Line(*key, totals) for key, totals in summed.items()]
+    return sorted(lines, key=lambda line: (-line.totals.sent, line.key))
+
+
+def _sender(campaign: Campaign) -> tuple[str, str]:
+    try:
+        address = parse_address(campaign.from_email).address.lower()
+    except InvalidMessage:
+        address = campaign.from_email.lower()
+    return address, address
+
+
+def _domain(campaign: Campaign) -> tuple[str, str]:
+    domain = _sender(campaign)[0].rpartition("@")[2]
+    return domain, domain
+
+
+def _itself(campaign: Campaign) -> tuple[str, str]:
+    return campaign.campaign_id, campaign.name
+
+
+_NAMERS: dict[By, Callable[[Campaign], tuple[str, str]]] = {
+    By.SENDER: _sender,
+    By.DOMAIN: _domain,
+    By.CAMPAIGN: _itself,
+}
+
+
+def _totals(row: Mapping[str, Any]) -> Totals:
+    return Totals(*(row[f"total_{name}"] for name in NAMES))
+
+
+def _read_day(name: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput.field(name, "Give a day as YYYY-MM-DD.") from None

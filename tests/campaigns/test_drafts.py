@@ -1,0 +1,223 @@
+"""A campaign from the first word to its start: written, looked at, tried, scheduled, copied."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from campaigns.models import Campaign, CampaignStatus, PauseReason
+from campaigns.tasks import revive_campaigns
+from contacts.models import Contact, ContactList, ListMember, MemberState, Suppression
+from tests.campaigns.conftest import Campaigns
+from tests.people import People
+from tests.servers.smtp import SmtpReceiver
+
+FILE = {"filename": "terms.txt", "content": base64.b64encode(b"terms").decode()}
+
+
+def draft(people: People, **fields: Any) -> dict[str, Any]:
+    values = {
+        "subject": "Hi {{ first_name }}",
+        "body": "<p>Dear {{ first_name }}</p>",
+        "from_email": "shop@example.org",
+        "smtp_server": "127.0.0.1",
+        "smtp_port": 2525,
+        "smtp_encryption": "none",
+        "audience": {"everyone": True},
+        **fields,
+    }
+    answer = people.member.api.post("/api/campaigns", values)
+    assert answer.status_code == 201, answer.json()
+    return dict(answer.json())
+
+
+def path(campaign: dict[str, Any], verb: str = "") -> str:
+    return f"/api/campaigns/{campaign['campaign_id']}" + (f"/{verb}" if verb else "")
+
+
+def test_a_draft_is_written_bit_by_bit_and_started(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(3)
+    api = campaigns.people.member.api
+    made = api.post("/api/campaigns", {}).json()
+    assert (made["status"], made["campaign_name"]) == ("draft", "Untitled")
+    nobody = api.post(path(made, "start"))
+    assert nobody.status_code == 400
+    for given, missing in (
+        ({}, "subject"),
+        ({"subject": "Hi {{ first_name }}"}, "body"),
+        ({"body": "<p>Dear {{ first_name }}</p>"}, "from_email"),
+        ({"from_email": "shop@example.org"}, "no_mail_server"),
+        (
+            {"smtp_server": "127.0.0.1", "smtp_port": 2525, "smtp_encryption": "none"},
+            "no_recipients",
+        ),
+    ):
+        assert api.patch(path(made), given).status_code == 200
+        refused = api.post(path(made, "start")).json()
+        assert missing in (refused["error"], *refused["details"].get("fields", ())), refused
+    everyone = api.patch(path(made), {"audience": {"everyone": True}}).json()
+    assert everyone["audience"]["everyone"] is True
+    started = api.post(path(made, "start")).json()
+    assert (started["status"], started["total_contacts"]) == ("pending", 3)
+    assert api.patch(path(made), {"subject": "Too late"}).status_code == 409
+    campaign = campaigns.finish(Campaign.objects.get())
+    assert campaign.status == CampaignStatus.COMPLETED
+    assert sum(campaigns.received().values()) == 3
+
+
+def test_a_draft_never_sends_by_itself(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(1)
+    past = (timezone.now() - timedelta(days=1)).isoformat()
+    made = draft(campaigns.people, scheduled_at=past)
+    revive_campaigns()
+    assert not campaigns.work()
+    assert campaigns.people.member.api.get(path(made)).json()["status"] == "draft"
+
+
+def test_a_time_is_read_from_the_clocks_of_its_zone(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(1)
+    api = campaigns.people.member.api
+    made = draft(campaigns.people, scheduled_at="2031-07-01T09:30:00", timezone="Europe/Zurich")
+    assert made["scheduled_at"] == "2031-07-01T07:30:00.000000Z"
+    assert made["timezone"] == "Europe/Zurich"
+    winter = api.patch(path(made), {"scheduled_at": "2031-12-01T09:30"}).json()
+    assert winter["scheduled_at"] == "2031-12-01T08:30:00.000000Z"
+    gap = api.patch(path(made), {"scheduled_at": "2031-03-30T02:30"})
+    assert "put forward" in gap.json()["message"]
+    for name in ("Mars/Base", "../../etc/passwd"):
+        unknown = api.patch(path(made), {"timezone": name})
+        assert unknown.json()["details"]["fields"]["timezone"]
+    started = api.post(path(made, "start")).json()
+    assert started["status"] == "scheduled"
+    assert parse_datetime(started["scheduled_at"])
+    bare = api.patch(path(made), {"body": ""})
+    assert bare.status_code == 400
+    assert api.post(path(made, "unschedule")).json()["status"] == "draft"
+    now = api.post(path(made, "start"), {"now": True}).json()
+    assert now["status"] == "pending"
+
+
+def test_a_template_gives_texts_and_files(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(1)
+    api = campaigns.people.member.api
+    template = api.post(
+        "/api/templates",
+        {"name": "T", "subject": "From it", "html": "<p>Kept</p>", "files": [FILE]},
+    ).json()
+    given = {"template_id": template["id"], "subject": "My own"}
+    made = api.post("/api/campaigns", given).json()
+    assert (made["subject"], made["body"]) == ("My own", "<p>Kept</p>")
+    assert [each["filename"] for each in made["attachments"]] == ["terms.txt"]
+    api.delete(f"/api/templates/{template['id']}")
+    kept = api.get(path(made)).json()
+    assert (kept["template_id"], kept["body"]) == (None, "<p>Kept</p>")
+
+
+def test_a_copy_is_a_draft_that_says_the_same(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(2)
+    api = campaigns.people.member.api
+    made = draft(campaigns.people, attachments=[FILE], rate_limit={"per_second": 50})
+    api.post(path(made, "start"))
+    campaigns.finish(Campaign.objects.get())
+    answer = api.post(path(made, "duplicate"))
+    copied = answer.json()
+    assert (answer.status_code, copied["status"]) == (201, "draft")
+    assert copied["campaign_name"] == f"Copy of {made['campaign_name']}"
+    assert copied["campaign_id"] != made["campaign_id"]
+    assert (copied["started_at"], copied["sent_count"]) == (None, 0)
+    for name in ("body", "audience", "rate_limit", "smtp_server"):
+        assert copied[name] == made[name], name
+    assert [each["filename"] for each in copied["attachments"]] == ["terms.txt"]
+    assert api.post(path(copied, "start")).json()["status"] == "pending"
+
+
+def test_only_what_was_never_sent_can_be_deleted(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(1)
+    api = campaigns.people.member.api
+    made = draft(campaigns.people)
+    assert api.delete(path(made)).status_code == 204
+    assert api.get(path(made)).status_code == 404
+    sent = draft(campaigns.people)
+    api.post(path(sent, "start"))
+    campaigns.finish(Campaign.objects.get())
+    kept = api.delete(path(sent))
+    assert (kept.status_code, kept.json()["error"]) == (409, "campaign_kept")
+
+
+def test_a_preview_shows_the_message_as_it_goes_over_the_wire(campaigns: Campaigns) -> None:
+    [contact] = campaigns.add_contacts(1)
+    made = draft(campaigns.people, body="<style>p{color:red}</style><p>Dear {{ first_name }}</p>")
+    shown = campaigns.people.member.api.post(path(made, "preview"), {"contact": contact.email})
+    letter = shown.json()
+    assert letter["subject"] == "Hi First0"
+    assert '<p style="color: red;">Dear First0</p>' in letter["html"]
+    assert "Dear First0" in letter["text"]
+    assert "From: shop@example.org" in letter["raw"]
+    assert letter["size"] == len(letter["raw"])
+
+
+def test_a_test_is_sent_and_counted_nowhere(campaigns: Campaigns, start_smtp_receiver: Any) -> None:
+    receiver: SmtpReceiver = start_smtp_receiver()
+    campaigns.add_contacts(1)
+    api = campaigns.people.member.api
+    made = draft(
+        campaigns.people,
+        smtp_port=receiver.port,
+        body='<p>Hi <a href="https://shop.example/">there</a></p>',
+        tracking={"opens": True, "clicks": True},
+    )
+    answer = api.post(path(made, "test"), {"to": ["me@example.org", "me@example.org"]})
+    assert answer.json()["sent_to"] == ["me@example.org"]
+    [message] = receiver.messages
+    assert b"Subject: [Test] Hi First0" in message.content
+    assert b'href="https://shop.example/"' in message.content.replace(b"=3D", b"=")
+    after = api.get(path(made)).json()
+    assert (after["status"], after["sent_count"]) == ("draft", 0)
+    assert not Contact.objects.exclude(email_count=0).exists()
+
+
+def test_an_audience_is_counted_with_who_is_left_out(campaigns: Campaigns) -> None:
+    people = campaigns.people
+    contacts = campaigns.add_contacts(10)
+    news = ContactList.objects.create(tenant=people.tenant, name="News")
+    offers = ContactList.objects.create(tenant=people.tenant, name="Offers")
+    for contact in contacts[:6]:
+        ListMember.objects.create(list=news, contact=contact)
+    for contact in contacts[4:7]:
+        ListMember.objects.create(list=offers, contact=contact)
+    ListMember.objects.create(list=news, contact=contacts[9], state=MemberState.UNSUBSCRIBED)
+    Contact.objects.filter(pk=contacts[0].pk).update(status="unsubscribed")
+    for email in (contacts[1].email, "blocked@example.net"):
+        Suppression.objects.create(tenant=people.tenant, email=email)
+    asked = {
+        "list_ids": [news.pk, offers.pk],
+        "emails": [contacts[2].email, "new@example.net", "NEW@example.net", "blocked@example.net"],
+    }
+    counted = people.member.api.post("/api/campaigns/audience", asked).json()
+    assert counted == {
+        "total": 6,
+        "left_out": {"suppressed": 2, "unsubscribed": 2, "duplicate": 4},
+    }
+    made = draft(people, audience=asked)
+    people.member.api.post(path(made, "start"))
+    campaigns.finish(Campaign.objects.get())
+    assert sum(campaigns.received().values()) == counted["total"]
+    nobody = people.member.api.post("/api/campaigns/audience", {}).json()
+    assert nobody["total"] == 0
+    everyone = people.member.api.post("/api/campaigns/audience", {"everyone": True}).json()
+    assert everyone["total"] == 8
+
+
+def test_one_paused_by_a_person_says_so(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(1)
+    api = campaigns.people.member.api
+    made = draft(campaigns.people)
+    api.post(path(made, "start"))
+    api.post(path(made, "pause"))
+    assert api.get(path(made)).json()["pause_reason"] == PauseReason.PERSON
+    api.post(path(made, "resume"))
+    assert api.get(path(made)).json()["pause_reason"] == ""
