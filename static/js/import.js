@@ -3,6 +3,8 @@
 
 (() => {
   const BEGINNING = 256 * 1024;
+  // A workbook says at its end where its parts are, so it is shown whole or not at all.
+  const LARGEST_WORKBOOK = 10 * 1024 * 1024;
 
   document.addEventListener("DOMContentLoaded", () => {
     const form = document.getElementById("import-form");
@@ -26,9 +28,14 @@
         preview.textContent = words;
         return;
       }
+      const isWorkbook = /\.xlsx$/i.test(file.name);
+      if (isWorkbook && file.size > LARGEST_WORKBOOK) {
+        preview.textContent = "This workbook is too large to show its columns beforehand.";
+        return;
+      }
       const body = new FormData();
       body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
-      body.append("file", file.slice(0, BEGINNING), file.name);
+      body.append("file", isWorkbook ? file : file.slice(0, BEGINNING), file.name);
       let words = "The columns could not be shown. The import can be started all the same.";
       try {
         const answer = await fetch(form.dataset.preview, { method: "POST", body });

@@ -6,6 +6,7 @@ what they show. A test takes `desk`; what the browser complains of fails it at i
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.people import People, Person
 from tests.servers.chromium import ARTEFACTS
+from tests.servers.processes import wait_until
+from tests.servers.site import RunningSite
 
 # How long a page may take on a machine that is busy with other tests, in milliseconds.
 PATIENCE = 20_000
@@ -26,6 +29,12 @@ expect.set_options(timeout=PATIENCE)
 PASSWORD = "quite a long pass phrase"
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+SET_PASSWORD = (
+    "from accounts.models import User;"
+    "user = User.objects.get(username='alice@acme');"
+    f"user.set_password({PASSWORD!r});"
+    "user.save()"
+)
 AUDITED = {("desktop", "light"), ("phone", "dark")}
 
 
@@ -117,7 +126,14 @@ def desk(browser: Browser, live_server: LiveServer) -> Iterator[Desk]:
     opened = Desk(context, live_server.url)
     yield opened
     context.close()
+    wait_until(lambda: not _answering(), "the server has answered every request")
     assert not opened.complaints, opened.complaints
+
+
+def _answering() -> list[str]:
+    """Threads of `live_server` that are about a request, each with a database connection."""
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if "process_request_thread" in name]
 
 
 @pytest.fixture
@@ -125,6 +141,23 @@ def members_desk(desk: Desk, people: People) -> Desk:
     """A browser at which `people.member` is logged in, and that shows the first page."""
     enter(desk, people.member)
     return desk
+
+
+@pytest.fixture
+def key(site: RunningSite) -> str:
+    """An API key of Alice's at a whole mailhub."""
+    return site.create_api_key("acme", "alice")
+
+
+@pytest.fixture
+def alices_desk(browser: Browser, site: RunningSite, key: str) -> Iterator[Desk]:
+    """A browser before that mailhub, where alice@acme may log in."""
+    site.manage("shell", "-v", "0", "-c", SET_PASSWORD)
+    context = browser.new_context(viewport=DESKTOP, locale="en-GB")  # type: ignore[arg-type]  # a ViewportSize
+    desk = Desk(context, site.url)
+    yield desk
+    context.close()
+    assert not desk.complaints, desk.complaints
 
 
 def enter(desk: Desk, person: Person) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
+from mailboxes.models import OutboxState, SyncRun, SyncState
 from tests.browser.conftest import Desk, enter
+from tests.mailboxes.outgoing import put_out
 from tests.people import People
+from tests.servers.chromium import ARTEFACTS
 
 SIZES = [(1280, 800), (390, 844)]
 
@@ -40,3 +44,41 @@ def test_a_wide_list_scrolls_in_its_box_above_its_filters(
     last = box.locator("thead th").last.bounding_box()
     assert last is not None
     assert last["x"] + last["width"] <= table["x"] + table["width"] + 1
+
+
+def test_lists_of_mailboxes_passes_and_outgoing_mail_fit_a_laptop(
+    desk: Desk, people: People
+) -> None:
+    people.owner.user.is_staff = people.owner.user.is_superuser = True
+    people.owner.user.save()
+    account = people.connect_account(
+        people.owner,
+        account_name="Letters to the company",
+        email_address="a.rather.long.name@company-name.example",
+        hostname="imap.mail-server.company-name.example",
+    )
+    SyncRun.objects.create(
+        account=account,
+        state=SyncState.FAILED,
+        started_at=timezone.now(),
+        finished_at=timezone.now(),
+        error="imap.mail-server.company-name.example:993 refused the connection. " * 3,
+    )
+    for state in (OutboxState.DEFERRED, OutboxState.FAILED):
+        put_out(
+            people.owner,
+            "The minutes of Thursday, with everything that was said about the roof",
+            state,
+            account=account,
+            to=("another.rather.long.name@company-name.example",) * 3,
+            reply="451 4.7.1 Greylisted, come back later; see https://example.org/?id=4711 " * 3,
+        )
+    enter(desk, people.owner)
+    desk.page.set_viewport_size({"width": 1280, "height": 800})
+    for name in ("mailbox", "syncrun", "outboxmessage", "sendattempt", "deadletter", "outboxlane"):
+        page = desk.open(f"/admin/mailboxes/{name}/")
+        shown, whole = page.locator("#changelist-form .results").evaluate(
+            "box => [box.clientWidth, box.scrollWidth]"
+        )
+        desk.page.screenshot(path=str(ARTEFACTS / f"admin-{name}.png"))
+        assert whole <= shown, name

@@ -6,10 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.utils import timezone
+from playwright.sync_api import expect
 
-from contacts.models import Contact, ContactStatus, ImportJob
+from contacts.models import (
+    Contact,
+    ContactList,
+    ContactStatus,
+    ImportJob,
+    ListMember,
+    OptIn,
+)
 from contacts.tasks import run_import
 from tests.browser.conftest import Desk
+from tests.contacts.test_workbooks import workbook
 from tests.people import People
 
 FILE = """E-Mail,Vorname,Nachname,Firma,Shoe size
@@ -31,7 +40,7 @@ def test_a_file_is_chosen_its_columns_checked_and_imported(
     page.get_by_text("No contacts yet").wait_for()
     members_desk.look("contacts-empty")
     page.get_by_role("link", name="Import contacts").click()
-    page.get_by_label("CSV file").set_input_files(file)
+    page.get_by_label("CSV file or workbook").set_input_files(file)
     page.get_by_label("Shoe size becomes").wait_for()
     assert page.get_by_label("E-Mail becomes").input_value() == "email"
     page.get_by_label("Firma becomes").select_option("")
@@ -52,14 +61,34 @@ def test_a_file_is_chosen_its_columns_checked_and_imported(
     members_desk.look("contacts")
 
 
+def test_a_workbook_is_shown_and_imported_onto_a_list(
+    members_desk: Desk, people: People, tmp_path: Path
+) -> None:
+    ContactList.objects.create(tenant=people.tenant, name="News", opt_in=OptIn.DOUBLE)
+    ContactList.objects.create(tenant=people.tenant, name="Offers")
+    file = tmp_path / "people.xlsx"
+    file.write_bytes(workbook())
+    page = members_desk.open("/contacts/import")
+    page.get_by_label("CSV file or workbook").set_input_files(file)
+    page.get_by_label("Joined becomes").wait_for()
+    page.get_by_label("Offers").check()
+    members_desk.look("import-workbook")
+    page.get_by_role("button", name="Start the import").click()
+    page.get_by_text("Waiting").wait_for()
+    run_import(ImportJob.objects.get().pk)
+    page.get_by_text("3 of 3 rows done: 2 new, 0 updated, 1 bad.").first.wait_for()
+    assert ListMember.objects.filter(list__name="Offers").count() == 2
+    assert not ListMember.objects.filter(list__name="News").exists()
+
+
 def test_a_file_that_is_none_says_so_before_it_is_sent(members_desk: Desk, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_bytes(b"%PDF-1.7 not a table")
     page = members_desk.open("/contacts/import")
     page.get_by_label("CSV file").set_input_files(file)
-    page.get_by_text("This is a PDF. Import a CSV file.").wait_for()
+    page.get_by_text("This is a PDF. Import a CSV file or a workbook.").wait_for()
     page.get_by_role("button", name="Start the import").click()
-    page.get_by_role("alert").get_by_text("This is a PDF. Import a CSV file.").wait_for()
+    page.get_by_role("alert").get_by_text("This is a PDF.").wait_for()
     members_desk.forgive("400")
     members_desk.look("import-refused")
 
@@ -89,7 +118,7 @@ def test_a_search_without_scripts(members_desk: Desk, people: People) -> None:
     page.get_by_role("link", name="Bounced").click()
     assert "q=carla" in page.url
     assert "status=bounced" in page.url
-    assert page.locator("tbody tr").count() == 3
+    expect(page.locator("tbody tr")).to_have_count(3)
     with page.expect_download() as download:
         page.get_by_role("link", name="Export these").click()
     lines = download.value.path().read_text().splitlines()

@@ -7,8 +7,9 @@ from playwright.sync_api import expect
 from accounts.models import Membership, Role
 from campaigns.models import CampaignStatus, DeliveryState
 from contacts.models import Contact, ImportJob, ImportStatus
-from mailboxes.models import SyncRun, SyncState
+from mailboxes.models import OutboxState, SyncRun, SyncState
 from tests.browser.conftest import Desk
+from tests.mailboxes.outgoing import put_out
 from tests.pages.mailings import make_campaign, settle
 from tests.people import People
 
@@ -50,6 +51,8 @@ def test_what_runs_and_what_needs_attention(members_desk: Desk, people: People) 
         queued=1,
         last_error="454 4.7.0 Too many messages today",
     )
+    put_out(people.member, "Offer", OutboxState.DEAD, reply="452 4.2.2 The mailbox is full")
+    put_out(people.member, "Invoice", OutboxState.UNCERTAIN, reply="The connection was lost.")
     running = make_campaign(people.member, sent=10, failed=1, queued=20)
     Membership.objects.create(
         tenant=people.other_tenant, user=people.member.user, name="mary", role=Role.VIEWER

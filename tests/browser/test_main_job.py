@@ -12,21 +12,15 @@ from threading import Event
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from mailhub.mail.transports.in_memory import ReceivedMessage
-from tests.browser.conftest import DESKTOP, PASSWORD, Desk
+from tests.browser.conftest import PASSWORD, Desk
 from tests.servers.site import RunningSite
 from tests.servers.smtp import SmtpReceiver
 
 PEOPLE = 400
 BEFORE_THE_HALT = 150
-SET_PASSWORD = (
-    "from accounts.models import User;"
-    "user = User.objects.get(username='alice@acme');"
-    f"user.set_password({PASSWORD!r});"
-    "user.save()"
-)
 
 
 class DawdlingReceiver(SmtpReceiver):
@@ -54,16 +48,6 @@ def receiver() -> Iterator[DawdlingReceiver]:
     with DawdlingReceiver() as running:
         yield running
         running.may_go_on.set()
-
-
-@pytest.fixture
-def alices_desk(browser: Browser, site: RunningSite) -> Iterator[Desk]:
-    site.manage("shell", "-v", "0", "-c", SET_PASSWORD)
-    context = browser.new_context(viewport=DESKTOP, locale="en-GB")  # type: ignore[arg-type]  # a ViewportSize
-    desk = Desk(context, site.url)
-    yield desk
-    context.close()
-    assert not desk.complaints, desk.complaints
 
 
 def import_people(page: Page, file: Path) -> None:
@@ -95,11 +79,6 @@ def send_campaign(url: str, key: str, port: int) -> str:
     assert answer.status_code == 202, answer.text
     address: str = answer.json()["progress_url"]
     return address
-
-
-@pytest.fixture
-def key(site: RunningSite) -> str:
-    return site.create_api_key("acme", "alice")
 
 
 def test_import_send_watch_pause_and_resume(

@@ -163,7 +163,7 @@ def test_a_file_that_is_no_table_is_refused_in_words(people: People, visit: Visi
     for content, words in (
         (b"", "Choose a file first."),
         (b"\n\n", "The file is empty."),
-        (b"PK\x03\x04rest", "Save the sheet as CSV"),
+        (b"PK\x03\x04rest", "no workbook that can be read"),
         (b"who,where\nann,here\n", "No column holds email addresses"),
     ):
         data = {"file": SimpleUploadedFile("x.csv", content)} if content else {}

@@ -28,7 +28,8 @@ def test_an_unknown_address_of_the_api_has_the_shape_of_the_api(people: People) 
 @pytest.mark.parametrize(
     ("given", "status", "words"),
     [
-        ({"QUERY_STRING": "next=%00"}, 400, "The address holds a NUL character."),
+        ({"QUERY_STRING": "next=%00"}, 400, "The query behind the ? holds a NUL character."),
+        ({"PATH_INFO": "/a\0b"}, 400, "The path holds a NUL character."),
         ({"HTTP_TRANSFER_ENCODING": "chunked"}, 411, "Send the body with a Content-Length."),
     ],
 )

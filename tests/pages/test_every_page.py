@@ -13,7 +13,17 @@ from mailhub.page_urls import urlpatterns
 from tests.pages.conftest import Visit
 from tests.people import People
 
-PUBLIC = {"login", "logout"}
+# The way back from a provider is also that of an API client's people, who have no login here.
+PUBLIC = {
+    "login",
+    "logout",
+    "confirm/<str:token>",
+    "preferences/<str:token>",
+    "u/<str:token>",
+    "o/<str:token>.gif",
+    "c/<str:token>",
+    "oauth2/<slug:provider>/callback",
+}
 
 
 def walk(
