@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 from rest_framework.test import APIClient
 
@@ -61,7 +62,15 @@ def made_once(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
 
 
 @pytest.fixture
-def things(made_once: Things, db: None) -> Things:
+def things(made_once: Things, db: None, settings: Settings) -> Things:
+    settings.MAILHUB_OAUTH2 = {
+        "ACME_CLIENT_ID": "mailhub",
+        "ACME_AUTHORIZE_URL": "https://127.0.0.1:1/authorize",
+        "ACME_TOKEN_URL": "https://127.0.0.1:1/token",
+        "ACME_SCOPES": "mail",
+        "ACME_INCOMING": "imaps://127.0.0.1:1",
+    }
+    settings.MAILHUB_OAUTH2_RETURN_URLS = ["https://app.example/connected"]
     return made_once
 
 

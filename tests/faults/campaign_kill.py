@@ -1,35 +1,58 @@
-"""One round of the harshest test: a campaign during which every process is killed, again and again.
+"""One round of the harshest test: a campaign during which everything is killed, again and again.
 
 A whole site (`manage.py serve`) sends to a real SMTP server that keeps what it takes. At
-random moments all processes of the site get SIGKILL at once and are started again. At the
-end the server's own record says the truth about each recipient.
+random moments something ends without a warning (see Harm). At the end the server's own record
+says the truth about each recipient.
 
-    python -m tests.faults.campaign_kill --rounds 50 --recipients 20000 [--postgresql]
+    make faults ARGS="--only campaigns --rounds 50 --recipients 20000 [--postgresql]"
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import http.client
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psycopg
 
 if TYPE_CHECKING:
     from tests.servers.site import RunningSite, SiteTemplate
     from tests.servers.smtp import SmtpReceiver
 
+
+class Harm(StrEnum):
+    """What ends: all processes of the site by SIGKILL, which is then started again; its workers
+    or its web processes alone, which `serve` starts again; every connection to PostgreSQL (all
+    processes where there is none); the mail server with its connections, back after a moment."""
+
+    SITE = "site"
+    WORKERS = "workers"
+    WEB = "web"
+    DATABASE = "database"
+    SERVER = "server"
+
+
+HARMS = tuple(Harm)
+_COMMANDS = {Harm.WORKERS: "qcluster", Harm.WEB: "gunicorn"}
 CONNECTIONS = 4
 WORKERS = 2
 GOES_ON_WITHIN = 15.0
+ACTIVE = ("pending", "in_progress")
 _COUNTS = ("sent_count", "failed_count", "skipped_count", "uncertain_count", "remaining_count")
 
 
@@ -39,6 +62,7 @@ class KillRound:
 
     recipients: int
     kills: int
+    harms: list[Harm] = field(default_factory=list)
     received: Counter[str] = field(default_factory=Counter)
     states: dict[str, str] = field(default_factory=dict)
     polls: int = 0
@@ -64,13 +88,19 @@ class KillRound:
     def __str__(self) -> str:
         uncertain = sum(state == "uncertain" for state in self.states.values())
         return (
-            f"{self.recipients} recipients, {self.kills} kills: {uncertain} uncertain, "
+            f"{self.recipients} recipients, killed {', '.join(self.harms)}: {uncertain} uncertain, "
             f"went on within {self.slowest_start:.1f} s, {self.polls} polls"
         )
 
 
 def run_round(
-    site: RunningSite, receiver: SmtpReceiver, *, recipients: int, kills: int, dice: random.Random
+    site: RunningSite,
+    receiver: SmtpReceiver,
+    *,
+    recipients: int,
+    kills: int,
+    dice: random.Random,
+    harms: Sequence[Harm] = (Harm.SITE,),
 ) -> KillRound:
     """Send, kill, start again, until the campaign is over."""
     result = KillRound(recipients, kills)
@@ -82,15 +112,16 @@ def run_round(
         enough = recipients * (kill + dice.random()) / kills
         _wait_for(lambda enough=enough: len(receiver.messages) >= enough, client, campaign_id)
         time.sleep(dice.random() * 0.1)
-        site.kill()
+        harm = dice.choice(harms)
+        result.harms.append(harm)
+        do_harm(harm, site, receiver)
         before = len(receiver.messages)
-        site.start()
         started = time.monotonic()
-        status = client.status(campaign_id)
+        status = client.patiently_status(campaign_id)
         if status["remaining_count"]:
             _wait_for(lambda before=before: len(receiver.messages) > before, client, campaign_id)
             result.slowest_start = max(result.slowest_start, time.monotonic() - started)
-    while (status := client.status(campaign_id))["status"] in ("pending", "in_progress"):
+    while (status := client.patiently_status(campaign_id))["status"] in ACTIVE:
         time.sleep(0.1)
     result.status = status
     result.states = client.states(campaign_id)
@@ -100,10 +131,38 @@ def run_round(
     return result
 
 
+def do_harm(harm: Harm, site: RunningSite, receiver: SmtpReceiver) -> None:
+    """End something. A site whose processes were all killed is there again afterwards."""
+    url = site.variables["DATABASE_URL"]
+    if harm in _COMMANDS:
+        for pid in site.processes():
+            if _COMMANDS[harm].encode() in _command_line(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    elif harm == Harm.DATABASE and url.startswith("postgres"):
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+    elif harm == Harm.SERVER:
+        receiver.restart()
+    else:
+        site.kill()
+        site.start()
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def _wait_for(came_true: Any, client: _Client, campaign_id: str) -> None:
     deadline = time.monotonic() + 60
     while not came_true():
-        status = client.status(campaign_id)
+        status = client.patiently_status(campaign_id)
         if status["status"] not in ("pending", "in_progress"):
             return
         assert time.monotonic() < deadline, f"nothing moves: {status}"
@@ -134,6 +193,17 @@ class _Client:
         assert status["total_contacts"] == sum(status[name] for name in _COUNTS), status
         return status
 
+    def patiently_status(self, campaign_id: str) -> dict[str, Any]:
+        """The same of a site whose web processes, or connections, may just have been killed."""
+        deadline = time.monotonic() + GOES_ON_WITHIN
+        while True:
+            try:
+                return self.status(campaign_id)
+            except (OSError, http.client.HTTPException):  # URLError is an OSError
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
     def states(self, campaign_id: str) -> dict[str, str]:
         states: dict[str, str] = {}
         path = f"campaigns/{campaign_id}/deliveries?limit=500"
@@ -157,7 +227,9 @@ class _Client:
 def main() -> int:
     """Run rounds until one fails; its seed is printed, for `--seed`."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog='make faults ARGS="--only campaigns …"',
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--recipients", type=int, default=20_000)
@@ -166,7 +238,7 @@ def main() -> int:
     parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL and Redis")
     options = parser.parse_args()
     with ExitStack() as stack:
-        template = _prepare(stack, options.postgresql)
+        template = prepare_sites(stack, options.postgresql)
         for number in range(options.rounds):
             print(f"round {number + 1}, seed {options.seed + number}: ", end="", flush=True)  # noqa: T201 - a command
             result = _one_round(template, options, random.Random(options.seed + number))
@@ -175,13 +247,19 @@ def main() -> int:
     return 0
 
 
-def _prepare(stack: ExitStack, on_postgresql: bool) -> SiteTemplate:
+def prepare_sites(
+    stack: ExitStack, on_postgresql: bool, settings: Mapping[str, str] | None = None
+) -> SiteTemplate:
+    """The database that sites are copied from; on servers of its own where so wanted.
+
+    `settings` are those of PostgreSQL, in place of what makes tests quick.
+    """
     if on_postgresql:
         from tests.servers.postgresql import PostgreSQLServer
         from tests.servers.redis import RedisServer
 
         for server, variable in (
-            (PostgreSQLServer(), "DATABASE_URL"),
+            (PostgreSQLServer(settings=settings), "DATABASE_URL"),
             (RedisServer(), "REDIS_URL"),
         ):
             server.start()
@@ -206,7 +284,12 @@ def _one_round(
     with SmtpReceiver() as receiver:
         try:
             return run_round(
-                site, receiver, recipients=options.recipients, kills=options.kills, dice=dice
+                site,
+                receiver,
+                recipients=options.recipients,
+                kills=options.kills,
+                dice=dice,
+                harms=HARMS,
             )
         except BaseException as error:
             error.add_note(site.said()[-6000:])
