@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,13 +26,16 @@ def letters(count: int, seed: int = 1) -> Iterator[bytes]:
 
 
 def fill_maildir(folder: Path, contents: Iterator[bytes]) -> int:
-    """Write the messages into a Maildir as if delivered long ago; their octets."""
+    """Write the messages into a Maildir as if delivered long ago, one a minute; their octets."""
     for name in ("tmp", "new", "cur"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     total = 0
     for number, content in enumerate(contents):
         seen = "S" if number % 3 else ""
-        (folder / "cur" / f"{1_700_000_000 + number}.M{number}.bench:2,{seen}").write_bytes(content)
+        arrival = 1_700_000_000 + 60 * number
+        file = folder / "cur" / f"{arrival}.M{number}.bench:2,{seen}"
+        file.write_bytes(content)
+        os.utime(file, (arrival, arrival))
         total += len(content)
     return total
 

@@ -2,10 +2,11 @@
 
     python -m bench.sync_once '{"port": 1143, "user": "…", "password": "…"}'
 
-Prints JSON: seconds, processor_seconds, first_page_seconds (until fifty messages can be
-listed; null where there are fewer), messages, no_change_seconds (a second pass), peak_mb (of
-this process alone). DATABASE_URL chooses the database, SQLite without it. With "profile" it
-writes cProfile's data to that file.
+Prints JSON: seconds, processor_seconds, first_page_seconds (until fifty messages of the
+inbox can be listed; null where there are fewer), messages, no_change_seconds (the median of
+five further passes), peak_mb (of this process alone). DATABASE_URL chooses the database,
+SQLite without it. With "profile" it writes cProfile's data to that
+file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import cProfile
 import json
 import resource
+import statistics
 import sys
 import threading
 import time
@@ -36,9 +38,10 @@ from django.utils import timezone  # noqa: E402
 
 from accounts.models import EmailAccount  # noqa: E402
 from mailboxes.connections import store_of  # noqa: E402
-from mailboxes.models import FolderEntry, Message  # noqa: E402
+from mailboxes.models import FolderEntry, FolderRole, Message  # noqa: E402
 from mailboxes.sync.control import Control, Progress  # noqa: E402
 from mailboxes.sync.engine import Order, Pass  # noqa: E402
+from mailhub.warm_up import spare_what_is_loaded  # noqa: E402
 from tests.people import People  # noqa: E402
 
 
@@ -55,6 +58,7 @@ def main() -> None:
         port=told["port"],
         encryption="none",
     )
+    spare_what_is_loaded()
     before, processor = time.perf_counter(), time.process_time()
     page = FirstPage(account, before)
     page.start()
@@ -68,9 +72,7 @@ def main() -> None:
     seconds, processor = time.perf_counter() - before, time.process_time() - processor
     page.is_over = True
     page.join()
-    again = time.perf_counter()
-    run_pass(account)
-    no_change = time.perf_counter() - again
+    no_change = statistics.median(timed_pass(account) for _ in range(5))
     assert not FolderEntry.objects.filter(lacks_body=True).exists()
     json.dump(
         {
@@ -83,6 +85,13 @@ def main() -> None:
         },
         sys.stdout,
     )
+
+
+def timed_pass(account: EmailAccount) -> float:
+    """Seconds from connecting to the end."""
+    began = time.perf_counter()
+    run_pass(account)
+    return time.perf_counter() - began
 
 
 def run_pass(account: EmailAccount) -> None:
@@ -102,7 +111,7 @@ class FirstPage(threading.Thread):
         self.is_over = False
 
     def run(self) -> None:
-        rows = FolderEntry.objects.filter(account=self._account)
+        rows = FolderEntry.objects.filter(account=self._account, folder__role=FolderRole.INBOX)
         while self.seconds is None and not self.is_over:
             if rows[:50].count() == 50:
                 self.seconds = time.perf_counter() - self._began
