@@ -40,7 +40,6 @@ log = get_logger(__name__)
 
 OPENING_THREADS, PASS_THREADS = 16, 8
 OPENINGS_OF_A_HOST = 4
-_STOP_WITHIN = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,8 @@ class Habits:
     """Times in seconds.
 
     A connection counts as working again once it has lasted for `steady_after`. An account
-    whose server knows no IDLE is asked again after `poll_for`.
+    whose server knows no IDLE is asked again after `poll_for`. At the end, what is under way
+    has `stop_within`.
     """
 
     most: int = 1000
@@ -60,6 +60,7 @@ class Habits:
     longest_pause: float = 600.0
     steady_after: float = 30.0
     poll_for: float = 6 * 3600.0
+    stop_within: float = 1.0
 
 
 @dataclass(slots=True)
@@ -103,12 +104,12 @@ class MailboxWatcher:
             await asyncio.gather(*tasks, *self._arrivals.stop(), return_exceptions=True)
             await self._leave()
         kinds = (self._openers, self._books, self._duties, passes)
-        have_ended = [threads.close(_STOP_WITHIN / 2) for threads in kinds]
+        have_ended = [threads.close(self._habits.stop_within / 2) for threads in kinds]
         return all(have_ended)
 
     async def _leave(self) -> None:
         try:
-            async with asyncio.timeout(_STOP_WITHIN):
+            async with asyncio.timeout(self._habits.stop_within):
                 await self._books.run(self._roster.leave)
         except Exception as error:
             # Its silence will say the same.

@@ -24,7 +24,7 @@ from tests.servers.processes import wait_until
 from tests.servers.site import RunningSite
 
 # How long a page may take on a machine that is busy with other tests, in milliseconds.
-PATIENCE = 20_000
+PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
 PASSWORD = "quite a long pass phrase"
 DESKTOP = {"width": 1280, "height": 800}

@@ -57,7 +57,7 @@ def import_people(page: Page, file: Path) -> None:
     page.get_by_label("CSV file").set_input_files(file)
     page.get_by_label("first name becomes").wait_for()
     page.get_by_role("button", name="Start the import").click()
-    expect(page.locator(".report")).to_contain_text(f"{PEOPLE} new", timeout=20_000)
+    expect(page.locator(".report")).to_contain_text(f"{PEOPLE} new", timeout=60_000)
 
 
 def send_campaign(url: str, key: str, port: int) -> str:
@@ -92,13 +92,13 @@ def test_import_send_watch_pause_and_resume(
     progress_page = send_campaign(site.url, key, receiver.port)
     page.goto(progress_page)
     good = page.locator("#part-good")
-    expect(good).not_to_have_attribute("width", "0.000%", timeout=20_000)
+    expect(good).not_to_have_attribute("width", "0.000%", timeout=60_000)
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".title .status")).to_have_text("Paused")
     receiver.may_go_on.set()
     page.get_by_role("button", name="Resume").click()
     expect(page.locator(".report")).to_contain_text(
-        f"accepted the message for {PEOPLE} of {PEOPLE} recipients", timeout=30_000
+        f"accepted the message for {PEOPLE} of {PEOPLE} recipients", timeout=60_000
     )
     expect(good).to_have_attribute("width", "100.000%")
     alices_desk.look("main-job-completed")

@@ -71,7 +71,7 @@ class Campaigns:
 
     def finish(self, campaign: Campaign, connect: Connect | None = None) -> Campaign:
         """Do what dispatcher and workers do until the campaign is over."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         campaign.refresh_from_db()
         while not campaign.is_over:
             assert time.monotonic() < deadline, f"still {campaign.status}: {states(campaign)}"

@@ -25,10 +25,11 @@ def main() -> int:
     parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL and Redis")
     options = parser.parse_args()
     os.environ["MAILHUB_FUZZ_CALLS"] = str(options.calls)
+    arguments = ["-n", "4", "--dist", "worksteal", "tests/access/test_fuzz.py"]
     if not options.postgresql:
-        return run_pytest("SQLite", {}, ["tests/access/test_fuzz.py"])[1]
+        return run_pytest({}, arguments)[1]
     with scaled_servers() as environment:
-        return run_pytest("PostgreSQL and Redis", environment, ["tests/access/test_fuzz.py"])[1]
+        return run_pytest(environment, arguments)[1]
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def test_a_folder_that_was_made_anew_has_another_uidvalidity(dovecot_user: Dovec
         store.create_folder("Anew")
         before = store.status("Anew")
         host, port = "127.0.0.1", dovecot_user.server.port
-        with imaplib.IMAP4(host, port, timeout=10) as other:
+        with imaplib.IMAP4(host, port, timeout=30) as other:
             # Plain, so that an ASCII login is enough.
             other.authenticate(
                 "PLAIN", lambda _: f"\0{dovecot_user.name}\0{dovecot_user.password}".encode()

@@ -169,7 +169,7 @@ def test_nonsense_is_called_nonsense(answer: bytes) -> None:
 def test_a_server_that_falls_silent() -> None:
     server = _fetching(SILENCE)
     with server:
-        store = ImapStore(server.settings(timeout=0.3))
+        store = ImapStore(server.settings(timeout=2.0))
         store.open()
         store.select("INBOX")
         with pytest.raises(ServerTimeout):

@@ -34,7 +34,7 @@ from tests.mail.scripted_pop3 import CLOSE, ENDLESS, SILENCE, ScriptedPop3Server
 
 
 @contextmanager
-def _scripted(answers: dict[str, bytes], timeout: float = 5) -> Iterator[Maildrop]:
+def _scripted(answers: dict[str, bytes], timeout: float = 20) -> Iterator[Maildrop]:
     """A session with a server of these answers."""
     with (
         ScriptedPop3Server(answers) as server,
@@ -246,7 +246,7 @@ def test_a_message_that_breaks_the_session_leaves_those_before_it(
     answers: dict[str, bytes], kind: type[MailError], pipelining: dict[str, bytes]
 ) -> None:
     arrived: list[int] = []
-    with _scripted(pipelining | answers, timeout=0.3) as maildrop:
+    with _scripted(pipelining | answers, timeout=2.0) as maildrop:
         with pytest.raises(kind):
             arrived.extend(row.number for row in maildrop.retrieve([1, 2, 3], largest=100_000))
         with pytest.raises(ConnectionFailed):

@@ -70,13 +70,13 @@ def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[ServerSettings
             "127.0.0.1",
             listener.getsockname()[1],
             Encryption.NONE,
-            timeout=0.5,
+            timeout=2.0,
             guard=HostGuard.allowing(["127.0.0.0/8"]),
         )
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join(20)
 
 
 def greet(connection: socket.socket, *extensions: str) -> None:
@@ -363,7 +363,7 @@ class TestConnecting:
     def test_a_server_that_is_silent_or_gone(self, smtp_receiver: SmtpReceiver, step: Step) -> None:
         smtp_receiver.script.answer(step, Disturbance.HANG, times=1)
         with pytest.raises(ServerTimeout):
-            SmtpTransport(smtp_receiver.settings(timeout=0.1)).open()
+            SmtpTransport(smtp_receiver.settings(timeout=1.0)).open()
         smtp_receiver.script.answer(step, Disturbance.DROP, times=1)
         with pytest.raises(ConnectionFailed):
             SmtpTransport(smtp_receiver.settings()).open()

@@ -64,11 +64,11 @@ def test_a_thread_waits_for_a_place(smtp_receiver: SmtpReceiver) -> None:
     def hold() -> None:
         with pool.transport():
             held.set()
-            done.wait(5)
+            done.wait(20)
 
     with TransportPool(smtp_receiver.settings(), 1) as pool, ThreadPoolExecutor(1) as threads:
         holder = threads.submit(hold)
-        held.wait(5)
+        held.wait(20)
         with pytest.raises(ServerTimeout), pool.transport(wait=0.01):
             pass
         done.set()
@@ -130,14 +130,14 @@ def test_what_comes_back_after_the_end_is_closed() -> None:
 
     def work() -> ConnectedTransport:
         with pool.transport() as transport:
-            meeting.wait(5)
-            meeting.wait(5)
+            meeting.wait(20)
+            meeting.wait(20)
             assert transport.send(to("a"), CONTENT).result is Result.SENT
         return transport
 
     with ThreadPoolExecutor(1) as threads:
         working = threads.submit(work)
-        meeting.wait(5)
+        meeting.wait(20)
         pool.close()
-        meeting.wait(5)
+        meeting.wait(20)
         assert not working.result(5).is_alive()

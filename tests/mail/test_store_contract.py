@@ -81,7 +81,7 @@ def _sandbox_settings(sandbox: SandboxMailServer, password: str) -> ServerSettin
         sandbox.imap_port,
         Encryption.NONE,
         PasswordLogin("ada@example.org", password),
-        timeout=10,
+        timeout=30,
         guard=HostGuard.allowing(["127.0.0.0/8"]),
     )
 

@@ -32,10 +32,10 @@ def account(people: People) -> EmailAccount:
 
 
 def sync(account: EmailAccount, server: MisbehavingServer, *, full: bool = False) -> Progress:
-    """One pass; what stands between two octets of the server's is two seconds at most."""
+    """One pass; what stands between two octets of the server's is five seconds at most."""
     progress = Progress()
     order = Order(uuid.uuid4(), timezone.now(), is_full=full)
-    with ImapStore(server.settings(timeout=2.0)) as store:
+    with ImapStore(server.settings(timeout=5.0)) as store:
         Pass(store, account.pk, order, Control(progress)).run()
     return progress
 

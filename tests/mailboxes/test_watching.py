@@ -119,7 +119,7 @@ def test_a_burst_is_followed_by_few_passes(synced: Connected) -> None:
             synced.user.deliver(raw_message(f"m{number}"))
         for number in range(30):
             arrives(f"m{number}")
-    assert SyncRun.objects.exclude(folders=[]).count() < 10
+    assert SyncRun.objects.exclude(folders=[]).count() < 20
 
 
 def test_what_came_while_nobody_listened_is_fetched_at_once(synced: Connected) -> None:
@@ -140,7 +140,7 @@ def test_a_broken_connection_is_made_anew_and_nothing_is_missed(
             encryption="none",
         )
         run_sync(str(request_sync(account).run.pk))
-        with Watching(renew_after=0.3, answer_within=0.3):
+        with Watching(renew_after=0.3, answer_within=1.0):
             stands(WatchState.WATCHING)
             relay.hang_up()
             dovecot_user.deliver(raw_message("one"))

@@ -13,7 +13,7 @@ from mailboxes.models import Watch
 from mailboxes.watching.watcher import Habits, MailboxWatcher
 from tests.servers.processes import wait_until
 
-QUICK = {"look_every": 0.05, "first_pause": 0.05, "longest_pause": 0.2}
+QUICK = {"look_every": 0.05, "first_pause": 0.05, "longest_pause": 0.2, "stop_within": 20.0}
 
 
 class Watching:

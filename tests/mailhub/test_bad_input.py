@@ -36,12 +36,12 @@ class Site:
 
     def post(self, path: str, body: dict[str, Any], **options: Any) -> requests.Response:
         return requests.post(
-            f"{self._url}/api/{path}", json=body, headers=self._headers, timeout=20, **options
+            f"{self._url}/api/{path}", json=body, headers=self._headers, timeout=60, **options
         )
 
     def upload(self, path: str, body: bytes, content_type: str) -> requests.Response:
         headers = {**self._headers, "Content-Type": content_type}
-        return requests.post(f"{self._url}/api/{path}", data=body, headers=headers, timeout=20)
+        return requests.post(f"{self._url}/api/{path}", data=body, headers=headers, timeout=60)
 
     def refuses(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The error, once it is sure that it left no trace."""

@@ -95,7 +95,7 @@ def test_every_account_has_the_usual_folders(server: SandboxMailServer) -> None:
 
 
 def test_a_pipelined_transaction_is_answered_in_order(server: SandboxMailServer) -> None:
-    with socket.create_connection((server.host, server.smtp_port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.smtp_port), timeout=30) as connection:
         stream = connection.makefile("rb")
         assert stream.readline().startswith(b"220 ")
         connection.sendall(b"EHLO here\r\n")
@@ -129,7 +129,7 @@ def test_the_command_serves_until_it_is_told_to_stop() -> None:
         with smtplib.SMTP("127.0.0.1", int(ports[1])) as client:
             assert client.noop()[0] == 250
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize("account", ["nothing", "no-at-sign:x", "a@b.test:"])
@@ -153,11 +153,11 @@ def compose(to: str, subject: str) -> EmailMessage:
 
 
 def connect_smtp(server: SandboxMailServer) -> smtplib.SMTP:
-    return smtplib.SMTP(server.host, server.smtp_port, timeout=10)
+    return smtplib.SMTP(server.host, server.smtp_port, timeout=30)
 
 
 def connect_imap(server: SandboxMailServer, login: tuple[str, str]) -> imaplib.IMAP4:
-    reader = imaplib.IMAP4(server.host, server.imap_port, timeout=10)
+    reader = imaplib.IMAP4(server.host, server.imap_port, timeout=30)
     token = f"\0{login[0]}\0{login[1]}".encode()
     try:
         reader.authenticate("PLAIN", lambda _challenge: token)

@@ -60,7 +60,7 @@ def test_kill_minus_nine_of_the_parent_leaves_no_process(
 
     os.kill(started.pid, signal.SIGKILL)
 
-    wait_until(lambda: not still_alive(processes[1:]), "all of them end", seconds=3)
+    wait_until(lambda: not still_alive(processes[1:]), "all of them end")
     assert not (tmp_path / "ended").exists()
 
 
@@ -142,7 +142,7 @@ def master_of(site: RunningSite, command: str) -> int:
 
 def is_up(site: RunningSite) -> bool:
     try:
-        with urllib.request.urlopen(f"{site.url}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"{site.url}/healthz", timeout=20) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

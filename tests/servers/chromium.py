@@ -66,7 +66,7 @@ def browser_page(browser: Browser) -> Iterator[Page]:
     """A page with cookies of its own, 1280 by 800; an error in its scripts fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page

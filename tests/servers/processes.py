@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 def wait_until(
-    came_true: Callable[[], bool], what: str, seconds: float = 20, pause: float = 0.02
+    came_true: Callable[[], bool], what: str, seconds: float = 60, pause: float = 0.02
 ) -> None:
     """Return as soon as `came_true()`; RuntimeError naming `what` after `seconds`."""
     deadline = time.monotonic() + seconds
