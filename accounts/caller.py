@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from accounts.models import ApiKey, Membership, Role, Tenant, User
 from mailhub.errors import NotAllowed, NotAuthenticated
+from mailhub.numbers import whole_number
 
 SCOPES = ("mail", "campaigns", "contacts", "admin")
 ALL_SCOPES = tuple(f"{name}:{right}" for name in SCOPES for right in ("read", "write"))
@@ -130,8 +131,8 @@ def caller_of(membership: Membership) -> Caller:
 def find_member(tenant: Tenant, name: str) -> Membership | None:
     """The active member of this name, or else of this id; None where there is none."""
     wanted = Q(name=name)
-    if name.isascii() and name.isdigit() and len(name) < 19:
-        wanted |= Q(user_id=int(name))
+    if (key := whole_number(name)) is not None:
+        wanted |= Q(user_id=key)
     members = Membership.objects.filter(tenant=tenant, user__is_active=True).filter(wanted)
     by_name = sorted(members.select_related("user"), key=lambda row: row.name != name)
     return by_name[0] if by_name else None

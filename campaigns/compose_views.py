@@ -39,6 +39,7 @@ from contacts.models import ContactList, Segment
 from mailhub.errors import Conflict, InvalidInput, MailhubError
 from mailhub.mail.errors import MailError
 from mailhub.mail.message import Attachment
+from mailhub.numbers import whole_number
 
 
 @require_POST
@@ -48,7 +49,7 @@ def add_campaign(request: PageRequest) -> HttpResponse:
     template = None
     if request.POST.get("template"):
         templates = Template.objects.for_caller(request.caller)
-        template = get_object_or_404(templates, pk=_number(request.POST["template"]))
+        template = get_object_or_404(templates, pk=whole_number(request.POST["template"]))
     fields = {"name": template.name[:200] if template else "Untitled"}
     campaign = create_draft(request.caller, Changes(fields=fields, template=template))
     return redirect("compose-campaign", campaign.campaign_id)
@@ -131,10 +132,11 @@ def _act(request: PageRequest, campaign: Campaign, act: str) -> HttpResponse | N
         case "checks":
             return render(request, "campaigns/compose/checks.html", _checked(request, campaign))
         case "detach":
-            campaign.attachments.filter(pk=_number(key)).delete()
+            campaign.attachments.filter(pk=whole_number(key) or 0).delete()
         case "template":
             templates = Template.objects.for_caller(request.caller)
-            template = templates.filter(pk=_number(request.POST.get("template", ""))).first()
+            wanted = whole_number(request.POST.get("template", ""))
+            template = templates.filter(pk=wanted or 0).first()
             if template is None:
                 raise InvalidInput.field("template", "Choose a template.")
             change_draft(request.caller, campaign, Changes(template=template))
@@ -273,7 +275,3 @@ def _files(campaign: Campaign) -> list[Attachment]:
 def _find(request: PageRequest, campaign_id: str) -> Campaign:
     campaigns = Campaign.objects.for_caller(request.caller).select_related("audience", "tenant")
     return get_object_or_404(campaigns, campaign_id=campaign_id)
-
-
-def _number(words: str) -> int:
-    return int(words) if words.isascii() and words.isdigit() and len(words) < 19 else 0

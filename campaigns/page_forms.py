@@ -23,6 +23,7 @@ from contacts.addresses import InvalidAddress, normalise_email
 from mailhub.errors import InvalidInput
 from mailhub.mail.addresses import parse_address
 from mailhub.mail.errors import InvalidMessage
+from mailhub.numbers import whole_number
 
 INVALID = "invalid"
 _BETWEEN = re.compile(r"[\s,;]+")
@@ -223,18 +224,20 @@ def _weights(given: QueryDict) -> dict[str, str]:
 
 
 def _keys(name: str, words: set[str]) -> set[int]:
-    if not all(each.isascii() and each.isdigit() and len(each) < 19 for each in words):
+    found = {key for key in map(whole_number, words) if key is not None}
+    if len(found) < len(words):
         raise InvalidInput.field(name, "There is no such list or segment.")
-    return {int(each) for each in words}
+    return found
 
 
 def _number(name: str, words: str, most: int) -> int | None:
     if not words or words == "0":
         return None
-    if not (words.isascii() and words.isdigit()) or len(words) > 9 or int(words) > most:
+    number = whole_number(words)
+    if number is None or number > most:
         words = f"{name.replace('_', ' ').capitalize()}: give a whole number up to {most:,}."
         raise InvalidInput.field(name, words)
-    return int(words)
+    return number
 
 
 def _moment(words: str) -> datetime | None:

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.cache import add_never_cache_headers
 from django.utils.encoding import iri_to_uri
 from django.views.decorators.http import require_safe
 
 from campaigns.links.counting import count_click, count_open, find_click
 from campaigns.links.leaving import find_leaver, has_left, leave_all
 from contacts.preferences import preferences_path
-from contacts.public_views import public_page
+from contacts.public_views import keep_private, public_page
 from mailhub.logs import get_logger
 
 log = get_logger(__name__)
@@ -51,7 +50,7 @@ def open_image(request: HttpRequest, token: str) -> HttpResponse:
     """A pixel, whatever the token; an open where it is one of ours."""
     if request.method == "GET":
         _count(lambda: count_open(token, request.headers))
-    return _private(HttpResponse(_IMAGE, content_type="image/gif"))
+    return keep_private(HttpResponse(_IMAGE, content_type="image/gif"))
 
 
 @require_safe
@@ -62,7 +61,7 @@ def follow_link(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "contacts/public/unknown.html", status=404)
     if request.method == "GET":
         _count(lambda: count_click(click, request.headers))
-    return _private(HttpResponse(status=302, headers={"Location": iri_to_uri(click.target)}))
+    return keep_private(HttpResponse(status=302, headers={"Location": iri_to_uri(click.target)}))
 
 
 def _count(count: Callable[[], None]) -> None:
@@ -71,10 +70,3 @@ def _count(count: Callable[[], None]) -> None:
         count()
     except DatabaseError as error:
         log.warning("an open or a click was not counted", error=str(error))
-
-
-def _private(response: HttpResponse) -> HttpResponse:
-    add_never_cache_headers(response)
-    response["Referrer-Policy"] = "no-referrer"
-    response["X-Robots-Tag"] = "noindex"
-    return response

@@ -18,6 +18,7 @@ from campaigns.variables import say_refusal, variables_of
 from mailhub.api.pagination import page_after, write_cursor
 from mailhub.errors import InvalidInput, MailhubError
 from mailhub.mail.errors import MailError
+from mailhub.numbers import whole_number
 
 TEMPLATES_A_PAGE = 50
 _FIELDS = ("name", "subject", "html", "text")
@@ -66,9 +67,9 @@ def preview_template(request: PageRequest) -> HttpResponse:
         return show_problem(say_refusal(refusal))
     if request.POST.get("view") == "text" or not preview.html.strip():
         return show_text(preview.text)
-    key = request.POST.get("template", "")
+    key = whole_number(request.POST.get("template", "")) or 0
     templates = Template.objects.for_caller(request.caller)
-    template = templates.filter(pk=key).first() if key.isdigit() and len(key) < 19 else None
+    template = templates.filter(pk=key).first()
     files = read_attachments(template.attachments.select_related("file")) if template else []
     return show_html(preview.html, files)
 
@@ -99,8 +100,8 @@ def _edit(request: PageRequest, template: Template | None) -> HttpResponse:
         else:
             template = change_template(template, typed)
         verb, _, key = request.POST.get("act", "save").partition(":")
-        if verb == "detach" and key.isdigit() and len(key) < 19:
-            template.attachments.filter(pk=int(key)).delete()
+        if verb == "detach":
+            template.attachments.filter(pk=whole_number(key) or 0).delete()
         files = [uploaded(each) for each in request.FILES.getlist("files")]
         if files:
             add_files(template, files)

@@ -19,13 +19,14 @@ from django.views.decorators.http import require_http_methods
 from contacts.confirming import confirm, find_asked
 from contacts.models import ContactStatus, MemberState
 from contacts.preferences import choose_lists, find_person, lists_of, refuse_all_mail
+from mailhub.numbers import whole_number
 
 Arguments = ParamSpec("Arguments")
 View = Callable[Concatenate[HttpRequest, Arguments], HttpResponse]
 
 
 def public_page(view: View[Arguments]) -> Callable[..., HttpResponse]:
-    """A page under a link that nobody else is to learn: kept nowhere, told to no other site."""
+    """A page under a link that speaks for a person, by GET and POST, without a cookie."""
 
     @require_http_methods(["GET", "HEAD", "POST"])
     @csrf_exempt
@@ -33,13 +34,17 @@ def public_page(view: View[Arguments]) -> Callable[..., HttpResponse]:
     def shown(
         request: HttpRequest, *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> HttpResponse:
-        response = view(request, *args, **kwargs)
-        add_never_cache_headers(response)
-        response["Referrer-Policy"] = "no-referrer"
-        response["X-Robots-Tag"] = "noindex"
-        return response
+        return keep_private(view(request, *args, **kwargs))
 
     return shown
+
+
+def keep_private(response: HttpResponse) -> HttpResponse:
+    """The answer to a link that nobody else is to learn: kept nowhere, told to no other site."""
+    add_never_cache_headers(response)
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Robots-Tag"] = "noindex"
+    return response
 
 
 @public_page
@@ -67,8 +72,8 @@ def choose_preferences(request: HttpRequest, token: str) -> HttpResponse:
         if "nothing" in request.POST:
             refuse_all_mail(person)
         else:
-            kept = request.POST.getlist("list")
-            choose_lists(person, {int(key) for key in kept if key.isascii() and key.isdigit()})
+            keys = map(whole_number, request.POST.getlist("list"))
+            choose_lists(person, {key for key in keys if key is not None})
     return render(
         request,
         "contacts/public/preferences.html",

@@ -12,9 +12,9 @@ from contacts.models.contact import ContactQuerySet
 from contacts.segments.compiling import matching
 from contacts.segments.language import read_rule
 from mailhub.errors import InvalidInput
+from mailhub.numbers import whole_number
 
 LONGEST_SEARCH = 200
-_LONGEST_KEY = 18
 
 
 def search_contacts(
@@ -56,6 +56,4 @@ def _in_segment(caller: Caller, found: ContactQuerySet, segment_id: str) -> Cont
 
 
 def _key_of(rows: QuerySet[Any], text: str) -> int | None:
-    if not text.isascii() or not text.isdigit() or len(text) > _LONGEST_KEY:
-        return None
-    return rows.filter(pk=int(text)).values_list("pk", flat=True).first()
+    return rows.filter(pk=whole_number(text)).values_list("pk", flat=True).first()

@@ -20,6 +20,7 @@ from contacts.models import Contact, ContactList, ContactStatus, ImportJob, Impo
 from contacts.searching import LONGEST_SEARCH, search_contacts
 from mailhub.api.pagination import page_after, write_cursor
 from mailhub.errors import InvalidInput
+from mailhub.numbers import whole_number
 
 CONTACTS_A_PAGE = 50
 IMPORTS_SHOWN = 10
@@ -178,8 +179,8 @@ def _segment(request: PageRequest, key: str) -> Segment | None:
 
 
 def _chosen_lists(request: PageRequest) -> list[int]:
-    keys = request.POST.getlist("list")
-    return [int(key) for key in keys if key.isascii() and key.isdigit() and len(key) <= 18]
+    keys = map(whole_number, request.POST.getlist("list"))
+    return [key for key in keys if key is not None]
 
 
 def _chosen_mapping(request: PageRequest) -> dict[str, str | None] | None:

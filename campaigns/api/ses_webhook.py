@@ -14,6 +14,7 @@ from rest_framework.viewsets import ViewSet
 from campaigns.feedback.intake import take_posted
 from campaigns.feedback.sns import LARGEST_NOTICE, read_notice
 from mailhub.api.parsing import StrictJSONParser
+from mailhub.api.requests import declared_length
 from mailhub.errors import TooLarge
 
 
@@ -55,8 +56,7 @@ class SesWebhookViewSet(ViewSet):
     @extend_schema(request=NoticeSerializer, responses=TakenSerializer, auth=[])
     def create(self, request: Request) -> Response:
         """Take what SNS tells: a confirmation of the subscription, or events of SES."""
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        if length.isdigit() and int(length) > LARGEST_NOTICE:
+        if declared_length(request.META) > LARGEST_NOTICE:
             raise TooLarge("SNS sends no notice of this size.")
         take_posted(read_notice(request.data))
         return Response({"status": "accepted"})

@@ -20,6 +20,7 @@ from mailboxes.pages.conversations import MOST_OPEN, error_words
 from mailboxes.pages.folder_tree import folder_name
 from mailhub.errors import InvalidInput, MailhubError
 from mailhub.mail.errors import MailError
+from mailhub.numbers import whole_number
 from mailhub.templatetags.pages import count
 
 _FLAGS: dict[str, dict[str, Any]] = {
@@ -67,7 +68,7 @@ def delete(request: PageRequest) -> HttpResponse:
 
 
 def _move(request: PageRequest, ids: Sequence[int]) -> None:
-    folder_id = _number(request.POST.get("folder", ""))
+    folder_id = whole_number(request.POST.get("folder", ""))
     target = Folder.objects.for_caller(request.caller).filter(pk=folder_id or 0).first()
     if target is None:
         messages.error(request, "Choose the folder to move to.")
@@ -103,7 +104,7 @@ def _by_folder(
     """Messages by the folder that they leave: the one shown, where they lie in it."""
     if not {"delete", "folder_id"} & values.keys():
         return {None: list(ids)}
-    shown = _number(request.POST.get("from", ""))
+    shown = whole_number(request.POST.get("from", ""))
     lying: dict[int, list[int]] = defaultdict(list)
     entries = FolderEntry.objects.for_caller(request.caller).filter(message_id__in=ids)
     for message_id, folder_id in entries.order_by("folder_id").values_list(
@@ -138,12 +139,8 @@ def _chosen(request: PageRequest) -> list[int]:
 
 def read_ids(texts: Iterable[str]) -> list[int]:
     """Each once, in this order; what is no id is left out."""
-    numbers = map(_number, texts)
+    numbers = map(whole_number, texts)
     return [number for number in dict.fromkeys(numbers) if number is not None]
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def _return(request: PageRequest, opened: Sequence[int] = ()) -> HttpResponse:

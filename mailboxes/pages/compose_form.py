@@ -24,9 +24,9 @@ from mailboxes.models.draft import Person
 from mailboxes.pages.acting import read_ids
 from mailhub.errors import InvalidInput, NotFound
 from mailhub.mail.parsing.message import ParsedAttachment
+from mailhub.numbers import whole_number
 
 _PLAIN_NAME = re.compile(r"[^()<>\[\]:;@\\,\"]*")
-_LONGEST_VERSION = 9
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def begin_form(caller: Caller, query: QueryDict) -> ComposeForm:
     Raises NotFound for a message that the caller may not read, and what reading it raises.
     """
     for name in ("reply", "everyone", "forward"):
-        message_id = _id(query.get(name, ""))
+        message_id = whole_number(query.get(name, ""))
         if message_id is not None:
             message = found_message(caller, message_id)
             if name == "forward":
@@ -104,11 +104,9 @@ def typed_form(post: QueryDict) -> ComposeForm:
         draft_id = UUID(post.get("draft", ""))
     except ValueError:
         raise NotFound("There is no such draft.") from None
-    version = post.get("version", "")
-    is_number = version.isascii() and version.isdecimal() and len(version) <= _LONGEST_VERSION
     return ComposeForm(
         draft_id=draft_id,
-        version=int(version) if is_number else 0,
+        version=whole_number(post.get("version", "")) or 0,
         account_id=_typed(post, "account"),
         # A browser ends lines with CRLF.
         text=_typed(post, "text").replace("\r\n", "\n"),
@@ -116,8 +114,8 @@ def typed_form(post: QueryDict) -> ComposeForm:
         cc=_typed(post, "cc"),
         bcc=_typed(post, "bcc"),
         subject=_typed(post, "subject"),
-        answered=_id(post.get("answered", "")),
-        forwarded=_id(post.get("forwarded", "")),
+        answered=whole_number(post.get("answered", "")),
+        forwarded=whole_number(post.get("forwarded", "")),
         carried=read_ids(post.getlist("carry")),
         send_at=_typed(post, "send_at"),
         zone=_typed(post, "zone"),
@@ -241,10 +239,6 @@ def _begin(
 def _typed(post: QueryDict, name: str) -> str:
     """PostgreSQL keeps no NUL."""
     return post.get(name, "").replace("\0", "")
-
-
-def _id(text: str) -> int | None:
-    return next(iter(read_ids([text])), None)
 
 
 def _uploaded(file: UploadedFile[Any]) -> NewFile:

@@ -39,6 +39,7 @@ from mailboxes.pages.delivery_lists import is_moving
 from mailboxes.serving import streamed_octets
 from mailhub.errors import Conflict, InvalidInput, MailhubError, NotFound
 from mailhub.mail.errors import MailError
+from mailhub.numbers import whole_number
 
 _METHODS = ["GET", "HEAD", "POST"]
 _FIELDS = {"replyTo": "to"}
@@ -136,8 +137,8 @@ def _do(request: PageRequest, form: ComposeForm, act: str) -> HttpResponse:
         request.caller, form, request.FILES.getlist("files"), over_others=act == "overwrite"
     )
     name, _, number = act.partition(":")
-    if name == "detach" and number.isascii() and number.isdecimal():
-        draft = detach(request.caller, draft, int(number[:18]))
+    if name == "detach":
+        draft = detach(request.caller, draft, whole_number(number) or 0)
     if act in ("send", "later"):
         return _send(request, draft, send_at)
     if act == "save":

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
@@ -79,11 +79,9 @@ def search(request: PageRequest) -> HttpResponse:
     base = reverse("mail-everything")
     if account_id:
         try:
-            account = UUID(account_id)
-            base = reverse("mail-account", args=[account])
-            if folder_id:
-                base = reverse("mail-folder", args=[account, int(folder_id)])
-        except ValueError:
+            place: list[object] = [UUID(account_id), *([folder_id] if folder_id else [])]
+            base = reverse("mail-folder" if folder_id else "mail-account", args=place)
+        except (ValueError, NoReverseMatch):
             raise NotFound("There is no such folder.") from None
     return redirect(f"{base}?{urlencode({'q': text})}" if text else base)
 

@@ -22,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mailhub.errors import InvalidInput
+from mailhub.numbers import whole_number
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -35,10 +36,10 @@ def read_limit(text: str | None) -> int:
     """The `limit` of a request. Raises InvalidInput."""
     if text is None:
         return DEFAULT_LIMIT
-    known = text.isascii() and text.isdigit() and len(text) < 10
-    if not known or not 1 <= int(text) <= LARGEST_LIMIT:
+    limit = whole_number(text)
+    if limit is None or not 1 <= limit <= LARGEST_LIMIT:
         raise InvalidInput.field("limit", f"Give a whole number from 1 to {LARGEST_LIMIT}.")
-    return int(text)
+    return limit
 
 
 def write_cursor(*parts: Any) -> str:

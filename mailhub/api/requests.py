@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from django.utils.http import escape_leading_slashes
 from mailhub.api.errors import refuse, wants_json
 from mailhub.errors import InvalidInput, MailhubError, TooLarge
 from mailhub.logs import get_logger
+from mailhub.numbers import whole_number
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 log = get_logger("mailhub.requests")
@@ -57,6 +59,12 @@ def _without_capabilities(path: str) -> str:
     return re.sub(r"^/(u|o|c|confirm|preferences)/[^/]+", r"/\1/…", path)
 
 
+def declared_length(meta: Mapping[str, Any]) -> int:
+    """The octets of a body as the head of its request says; 0 where it says nothing of sense."""
+    # The first digits of an endless number are too many already.
+    return whole_number((meta.get("CONTENT_LENGTH") or "")[:18]) or 0
+
+
 class BodyLimitMiddleware:
     """Refuses a body that is too large by its declared length, before it is read whole.
 
@@ -72,8 +80,7 @@ class BodyLimitMiddleware:
         limit = settings.MAILHUB_UPLOAD_LIMIT if upload else settings.MAILHUB_JSON_BODY_LIMIT
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
             return refuse(request, LengthRequired("Send the body with a Content-Length."))
-        declared = request.META.get("CONTENT_LENGTH") or "0"
-        length = int(declared[:18]) if declared.isascii() and declared.isdigit() else 0
+        length = declared_length(request.META)
         if length <= limit:
             return self.get_response(request)
         left = min(length, _MOST_DRAINED)

@@ -105,6 +105,13 @@ def test_no_search_is_an_error(people: People, visit: Visit, mailbox: Mailbox, t
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("place", ["nonsense", "/5", "{account}/-5", "{account}/²", "{account}/x"])
+def test_a_search_in_no_place(people: People, visit: Visit, mailbox: Mailbox, place: str) -> None:
+    within = place.format(account=mailbox.account.pk)
+    answer = visit(people.member).get("/mail/search", {"q": "ferry", "within": within}, follow=True)
+    assert answer.status_code == (200 if place == "/5" else 404)
+
+
 def test_a_search_says_what_it_was_taken_to_mean(
     people: People, visit: Visit, mailbox: Mailbox
 ) -> None:

@@ -165,7 +165,7 @@ def test_a_person_chooses_its_lists(people: People, ann: Contact, news: ContactL
     assert "Offers" in shown
     assert "Asked" not in shown
     foreign = ContactList.objects.create(tenant=people.tenant, name="Never joined")
-    answer = page.post(address, {"list": [offers.pk, foreign.pk, asked.pk, "x"]})
+    answer = page.post(address, {"list": [offers.pk, foreign.pk, asked.pk, "x", "9" * 5000]})
     assert "Your choice is kept." in answer.text
     assert dict(ann.memberships.values_list("list__name", "state")) == {
         "News & more": "unsubscribed",
