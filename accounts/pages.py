@@ -89,9 +89,12 @@ def error_page(request: HttpRequest, error: MailhubError) -> HttpResponse:
 def _ask_to_log_in(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request") != "true":
         return redirect_to_login(request.get_full_path())
-    shown = urlsplit(request.headers.get("HX-Current-URL", "/")).path or "/"
+    try:
+        shown = urlsplit(request.headers.get("HX-Current-URL", "")).path
+    except ValueError:
+        shown = ""
     response = HttpResponse(status=401)
-    response["HX-Redirect"] = redirect_to_login(shown)["Location"]
+    response["HX-Redirect"] = redirect_to_login(shown or "/")["Location"]
     return response
 
 

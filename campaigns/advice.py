@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from html import unescape
 from urllib.parse import urlsplit
 
+from campaigns.standing import Standing
 from mailhub.mail.merge import TemplateError, compile_text
 
 # Gmail cuts a message's HTML off behind this many octets.
@@ -24,19 +24,11 @@ _TAG = re.compile(r"<[^>]*>")
 _SHOWN = 60
 
 
-class Weight(StrEnum):
-    """How much it matters."""
-
-    GOOD = "good"
-    WARN = "warn"
-    BAD = "bad"
-
-
 @dataclass(frozen=True, slots=True)
 class Advice:
     """One finding in a sentence."""
 
-    weight: Weight
+    standing: Standing
     words: str
 
 
@@ -49,25 +41,29 @@ def advise(*, subject: str, html: str, text: str, size: int) -> list[Advice]:
         *_about_leaving(html, text),
         *_about_size(html, size),
     ]
-    order = [Weight.BAD, Weight.WARN, Weight.GOOD]
-    return sorted(found, key=lambda advice: order.index(advice.weight))
+    worst_first = list(reversed(Standing))
+    return sorted(found, key=lambda advice: worst_first.index(advice.standing))
 
 
 def _about_subject(subject: str) -> Iterator[Advice]:
     if not subject.strip():
-        yield Advice(Weight.BAD, "There is no subject.")
+        yield Advice(Standing.BAD, "There is no subject.")
         return
     if len(subject) > _LONG_SUBJECT:
         yield Advice(
-            Weight.WARN, f"The subject has {len(subject)} characters: most lists cut it off."
+            Standing.WARNING, f"The subject has {len(subject)} characters: most lists cut it off."
         )
     letters = [letter for letter in subject if letter.isalpha()]
     if len(letters) >= _SHOUTED_LETTERS and all(letter.isupper() for letter in letters):
-        yield Advice(Weight.WARN, "The subject is all capitals, which spam filters count against.")
+        yield Advice(
+            Standing.WARNING, "The subject is all capitals, which spam filters count against."
+        )
     if subject.count("!") + subject.count("?") >= _MANY_MARKS:
-        yield Advice(Weight.WARN, "The subject has many ! or ?, which spam filters count against.")
+        yield Advice(
+            Standing.WARNING, "The subject has many ! or ?, which spam filters count against."
+        )
     if _REPLY.match(subject):
-        yield Advice(Weight.WARN, "The subject pretends to be a reply or was forwarded.")
+        yield Advice(Standing.WARNING, "The subject pretends to be a reply or was forwarded.")
 
 
 def _about_links(html: str) -> Iterator[Advice]:
@@ -79,13 +75,21 @@ def _about_links(html: str) -> Iterator[Advice]:
         if "{{" in target or "{%" in target:
             continue
         if target in ("", "#"):
-            yield Advice(Weight.BAD, "A link leads nowhere.")
-        elif urlsplit(target).scheme == "http":
-            yield Advice(Weight.WARN, f"A link is not encrypted: {words}")
-        elif urlsplit(target).scheme not in ("https", "mailto", "tel"):
-            yield Advice(Weight.BAD, f"A link does not work in mail: {words}")
+            yield Advice(Standing.BAD, "A link leads nowhere.")
+        elif (scheme := _scheme(target)) == "http":
+            yield Advice(Standing.WARNING, f"A link is not encrypted: {words}")
+        elif scheme not in ("https", "mailto", "tel"):
+            yield Advice(Standing.BAD, f"A link does not work in mail: {words}")
     if count:
-        yield Advice(Weight.GOOD, f"{count} link{'' if count == 1 else 's'} looked at.")
+        yield Advice(Standing.GOOD, f"{count} link{'' if count == 1 else 's'} looked at.")
+
+
+def _scheme(target: str) -> str:
+    """In lower case; "" where there is none, or no address at all."""
+    try:
+        return urlsplit(target).scheme
+    except ValueError:
+        return ""
 
 
 def _about_images(html: str) -> Iterator[Advice]:
@@ -93,10 +97,13 @@ def _about_images(html: str) -> Iterator[Advice]:
     silent = sum(not _ALTERNATIVE.search(image) for image in images)
     if silent:
         yield Advice(
-            Weight.WARN, f"{silent} of {len(images)} images say nothing where images are off (alt)."
+            Standing.WARNING,
+            f"{silent} of {len(images)} images say nothing where images are off (alt).",
         )
     if images and not _TAG.sub("", html).strip():
-        yield Advice(Weight.WARN, "It is made of images alone, which spam filters count against.")
+        yield Advice(
+            Standing.WARNING, "It is made of images alone, which spam filters count against."
+        )
 
 
 def _about_leaving(html: str, text: str) -> Iterator[Advice]:
@@ -106,10 +113,10 @@ def _about_leaving(html: str, text: str) -> Iterator[Advice]:
     except TemplateError:
         return
     if bodies and all("unsubscribe_url" in body.variables for body in bodies):
-        yield Advice(Weight.GOOD, "There is a link to unsubscribe.")
+        yield Advice(Standing.GOOD, "There is a link to unsubscribe.")
     elif bodies:
         yield Advice(
-            Weight.WARN,
+            Standing.WARNING,
             "You have no link to unsubscribe, so one is added at the end. Say where it stands "
             "with {{ unsubscribe_url }}.",
         )
@@ -117,8 +124,10 @@ def _about_leaving(html: str, text: str) -> Iterator[Advice]:
 
 def _about_size(html: str, size: int) -> Iterator[Advice]:
     if len(html.encode()) > CLIPPED_AT:
-        yield Advice(Weight.WARN, "The HTML is larger than 102 kB: Gmail shows its beginning only.")
+        yield Advice(
+            Standing.WARNING, "The HTML is larger than 102 kB: Gmail shows its beginning only."
+        )
     if size > _LARGE_MESSAGE:
-        yield Advice(Weight.WARN, f"One message has {size / _LARGE_MESSAGE:.1f} MB.")
+        yield Advice(Standing.WARNING, f"One message has {size / _LARGE_MESSAGE:.1f} MB.")
     elif size:
-        yield Advice(Weight.GOOD, f"One message has {max(1, size // 1024)} kB.")
+        yield Advice(Standing.GOOD, f"One message has {max(1, size // 1024)} kB.")

@@ -17,8 +17,9 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from accounts.caller import Caller
-from campaigns.feedback.thresholds import Rates, Standing
+from campaigns.feedback.thresholds import Rates
 from campaigns.models import Campaign, Delivery, DeliveryState
+from campaigns.standing import Standing
 from contacts.csv_lines import csv_line
 from contacts.formulas import guard
 from mailhub.errors import InvalidInput

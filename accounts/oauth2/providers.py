@@ -8,6 +8,7 @@ for those two as well, as for another of Microsoft's clouds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
@@ -221,14 +222,13 @@ def _https(name: str, url: str) -> str:
 
 
 def _server(name: str, text: str, protocols: tuple[Protocol, ...]) -> ProposedServer:
-    parts = urlsplit(text)
-    protocol, encryption = _SERVERS.get(parts.scheme, (None, None))
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if protocol not in protocols or encryption is None or not parts.hostname or port == 0:
+    protocol = encryption = hostname = port = None
+    with suppress(ValueError):
+        parts = urlsplit(text)
+        hostname, port = parts.hostname, parts.port
+        protocol, encryption = _SERVERS.get(parts.scheme, (None, None))
+    if protocol not in protocols or encryption is None or not hostname or port == 0:
         examples = " or ".join(f"{known.value}s://host" for known in protocols)
         raise ValueError(f"{name} is no server: write {examples}.")
     usual = DEFAULT_PORTS[protocol, encryption]
-    return ProposedServer(protocol, parts.hostname, port or usual, encryption)
+    return ProposedServer(protocol, hostname, port or usual, encryption)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.viewsets import CallerViewSet
-from campaigns.feedback.thresholds import Standing
+from campaigns.standing import Standing
 from campaigns.statistics import NAMES, By, Totals, gather, read_period
 from mailhub.errors import InvalidInput
 

@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/ses/latest/dg/reputationdashboardmessages.html
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from campaigns.lifecycle import note_warning, pause_for_rates
 from campaigns.models import (
@@ -20,6 +19,7 @@ from campaigns.models import (
     PauseReason,
     ResponseTally,
 )
+from campaigns.standing import Standing
 from campaigns.tallies import counts_of
 from mailhub.mail.bounce import Verdict
 
@@ -28,14 +28,6 @@ MOST_COMPLAINTS = 0.001
 WARNED_AT = 0.5
 LEAST_SENT = 1_000
 LEAST_COMPLAINTS = 5
-
-
-class Standing(StrEnum):
-    """How a rate is to be seen."""
-
-    GOOD = "good"
-    WARNING = "warning"
-    BAD = "bad"
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,7 @@ def test_any_other_has_variables_of_its_own(settings: Settings) -> None:
         ("INCOMING", "imap.acme.example", "is no server: write imaps://host or pop3s://host"),
         ("INCOMING", "smtps://acme.example", "is no server"),
         ("INCOMING", "imaps://acme.example:99999", "is no server"),
+        ("INCOMING", "imaps://[acme.example", "is no server"),
         ("OUTGOING", "imaps://acme.example", "is no server: write smtps://host"),
     ],
 )

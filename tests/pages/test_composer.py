@@ -128,6 +128,21 @@ def test_a_preview_is_a_page_that_can_do_nothing(crowd: People, visit: Visit) ->
     assert "frist_name" in unknown.text
 
 
+def test_a_link_that_is_no_address_is_named(crowd: People, visit: Visit) -> None:
+    client = visit(crowd.member)
+    campaign, address = begin(client)
+    body = '<p><a href="http://[bad">Here</a> <a href="http://shop.example">there</a></p>'
+    client.post(address, typed(html_body=body))
+    for shown in (client.get(address), client.post(address, typed(html_body=body, act="checks"))):
+        assert shown.status_code == 200
+        assert "A link does not work in mail: http://[bad" in shown.text
+        assert "A link is not encrypted: http://shop.example" in shown.text
+    own = f"/api/campaigns/{campaign.campaign_id}"
+    changed = crowd.member.api.patch(own, {"body": body, "tracking": {"clicks": True}})
+    assert (changed.status_code, changed.json()["body"]) == (200, body)
+    assert "[bad" in crowd.member.api.post(f"{own}/preview").json()["html"]
+
+
 def test_files_are_kept_shown_and_removed(crowd: People, visit: Visit) -> None:
     client = visit(crowd.member)
     campaign, address = begin(client)
@@ -228,6 +243,11 @@ def test_a_template_is_written_and_used(crowd: People, visit: Visit) -> None:
     assert "Welcome" in client.get("/templates").text
     shown = client.post("/templates/preview", {**fields, "contact": "ann@example.com"})
     assert "Dear Ann" in shown.text
+    for none in ("²", "9" * 5000):
+        shown = client.post("/templates/preview", {**fields, "template": none})
+        assert "Dear Bob" in shown.text
+        client.post(f"/templates/{template.pk}", {**fields, "act": f"detach:{none}"})
+        assert client.post("/campaigns/new", {"template": none}).status_code == 404
     begun = client.post("/campaigns/new", {"template": template.pk})
     page = client.get(begun["Location"]).text
     assert "Dear {{ first_name }}" in page

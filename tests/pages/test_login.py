@@ -140,6 +140,12 @@ def test_a_live_part_of_a_page_leads_to_the_login_when_the_session_ended(db: Non
     assert (answer.status_code, answer["HX-Redirect"]) == (401, "/login?next=/campaigns")
 
 
+def test_an_address_that_is_none_leads_to_the_login_as_well(db: None) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://[bad"}
+    answer = Client().get("/running", headers=headers)
+    assert (answer.status_code, answer["HX-Redirect"]) == (401, "/login?next=/")
+
+
 def test_the_form_says_what_a_login_name_looks_like(db: None) -> None:
     page = Client().get("/login").text
     assert '<label for="id_username">Login name</label>' in page
