@@ -153,7 +153,8 @@ def responses_with_shares(progress: Progress, campaign: Campaign) -> list[tuple[
 def chart_of_pace(pace: Sequence[Column]) -> Chart:
     """Messages a second over the time of the sending."""
     fastest = max(column.sent + column.failed for column in pace)
-    end = pace[-1].start + timedelta(seconds=pace[-1].seconds)
+    start, last = _moment(pace[0].start), pace[-1]
+    end = _moment(last.start + timedelta(seconds=last.seconds))
     return Chart(
         columns=[
             ChartColumn(
@@ -164,12 +165,9 @@ def chart_of_pace(pace: Sequence[Column]) -> Chart:
         ],
         kinds=("good", "bad"),
         legend=("Sent", "Failed"),
-        words=(
-            f"Messages a second from {_moment(pace[0].start)} to {_moment(end)}: "
-            f"at most {fastest:,.1f}."
-        ),
-        start=_moment(pace[0].start),
-        end=_moment(end),
+        words=f"Messages a second from {start} to {end}: at most {fastest:,.1f}.",
+        start=start,
+        end=end,
     )
 
 
@@ -177,7 +175,8 @@ def chart_of_pace(pace: Sequence[Column]) -> Chart:
 def chart_of_hours(hours: Sequence[Hour]) -> Chart:
     """Opens and clicks by people, hour by hour."""
     opens, clicks = sum(hour.opens for hour in hours), sum(hour.clicks for hour in hours)
-    end = hours[-1].start + HOUR
+    start, end = _moment(hours[0].start), _moment(hours[-1].start + HOUR)
+    numbers = f"{count(opens, 'open,opens')} and {count(clicks, 'click,clicks')}"
     return Chart(
         columns=[
             ChartColumn(
@@ -188,12 +187,9 @@ def chart_of_hours(hours: Sequence[Hour]) -> Chart:
         ],
         kinds=("other", "good"),
         legend=("Clicks", "Opens"),
-        words=(
-            f"From {_moment(hours[0].start)} to {_moment(end)}: {count(opens, 'open,opens')} and "
-            f"{count(clicks, 'click,clicks')}."
-        ),
-        start=_moment(hours[0].start),
-        end=_moment(end),
+        words=f"From {start} to {end}: {numbers}.",
+        start=start,
+        end=end,
     )
 
 
