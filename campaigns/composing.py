@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from campaigns.feedback.proof import return_path, write_proof
+from campaigns.feedback.proof import proof_writer, return_path
 from campaigns.files import read_attachments
 from campaigns.links.dressing import Dress
 from campaigns.models import Campaign, CampaignAttachment, Variant
@@ -70,6 +70,7 @@ class Composer:
         given = {name.lower() for name in campaign.headers}
         own = own_headers(campaign, sender)
         self._campaign_id = campaign.campaign_id
+        self._write_proof = proof_writer()
         self.domain = sender.domain.strip("[]")
         self._signer = signer
         self._sender = sender.address
@@ -106,7 +107,7 @@ class Composer:
 
     def message_id(self, delivery: int, attempt: int) -> str:
         """One for each attempt, told from the row alone, and not to be guessed."""
-        return f"<{write_proof(delivery)}.{attempt}.{self._campaign_id}@{self.domain}>"
+        return f"<{self._write_proof(delivery)}.{attempt}.{self._campaign_id}@{self.domain}>"
 
     @property
     def html(self) -> str:

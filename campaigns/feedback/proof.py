@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b, sha256
 
@@ -22,14 +23,26 @@ _LONGEST = 2000
 
 def write_proof(delivery: int) -> str:
     """The token of a delivery."""
-    return f"{delivery:x}-{_digest(delivery)}"
+    return proof_writer()(delivery)
+
+
+def proof_writer() -> Callable[[int], str]:
+    """What writes the tokens of deliveries with today's key."""
+    begin = _keyed(settings.SECRET_KEY).copy
+
+    def write(delivery: int) -> str:
+        digest = begin()
+        digest.update(delivery.to_bytes(8, "big"))
+        return f"{delivery:x}-{digest.hexdigest()}"
+
+    return write
 
 
 def read_proof(text: str) -> int | None:
     """The delivery whose token stands in this address or Message-ID; None where there is none."""
     for found in _TOKEN.finditer(text[:_LONGEST].lower()):
         delivery = int(found[1], 16)
-        if hmac.compare_digest(_digest(delivery), found[2]):
+        if hmac.compare_digest(write_proof(delivery), f"{delivery:x}-{found[2]}"):
             return delivery
     return None
 
@@ -38,12 +51,6 @@ def return_path(bounce_address: str, delivery: int) -> str:
     """The envelope's sender for one recipient: `bounce+TOKEN@domain`."""
     name, _, domain = bounce_address.rpartition("@")
     return f"{name}+{write_proof(delivery)}@{domain}"
-
-
-def _digest(delivery: int) -> str:
-    digest = _keyed(settings.SECRET_KEY).copy()
-    digest.update(delivery.to_bytes(8, "big"))
-    return digest.hexdigest()
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,7 @@ a few addresses: they come in as variables beside the person's own, and win over
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from campaigns.links.finding import count_links
-from campaigns.links.tokens import LENGTH, Purpose, write_token
+from campaigns.links.tokens import LENGTH, Purpose, token_writer, write_token
 from campaigns.models import Campaign, CampaignLink
 from contacts.preferences import preferences_url_of
 from mailhub.mail.merge import compile_text, derive_text
@@ -51,7 +52,8 @@ class Dress:
     targets: tuple[str, ...]
     _leaves_here: bool
     _wanted: frozenset[str]
-    _bases: dict[str, str]
+    _bases: dict[Purpose, str]
+    _writers: dict[Purpose, Callable[[int, int], str]]
     _mailto: str
 
     @classmethod
@@ -79,6 +81,7 @@ class Dress:
             _leaves_here="list-unsubscribe" not in given,
             _wanted=frozenset(name for name in _NAMES if any(name in each for each in fields)),
             _bases={purpose: _base(purpose) for purpose in Purpose},
+            _writers={purpose: token_writer(purpose) for purpose in Purpose},
             _mailto=_mailto(),
         )
 
@@ -99,16 +102,18 @@ class Dress:
 
     def variables(self, delivery: int, contact: int) -> dict[str, object]:
         """What of these links the templates read; 0 where there is no such row."""
-        leave = self._bases[Purpose.LEAVE] + write_token(Purpose.LEAVE, delivery, contact)
+        leave = self._link(Purpose.LEAVE, delivery, contact)
         links: dict[str, object] = {UNSUBSCRIBE: leave}
         if PREFERENCES in self._wanted:
             links[PREFERENCES] = preferences_url_of(contact) if contact else leave
         if _CLICK in self._wanted:
-            links[_CLICK] = self._bases[Purpose.CLICK] + write_token(Purpose.CLICK, delivery)
+            links[_CLICK] = self._link(Purpose.CLICK, delivery)
         if _OPEN in self._wanted:
-            token = write_token(Purpose.OPEN, delivery)
-            links[_OPEN] = f"{self._bases[Purpose.OPEN]}{token}.gif"
+            links[_OPEN] = f"{self._link(Purpose.OPEN, delivery)}.gif"
         return links
+
+    def _link(self, purpose: Purpose, delivery: int, contact: int = 0) -> str:
+        return self._bases[purpose] + self._writers[purpose](delivery, contact)
 
 
 def keep_links(campaign: Campaign) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import binascii
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b, sha256
@@ -21,6 +22,7 @@ from django.conf import settings
 _NUMBER = 6
 _DIGEST = 15
 LENGTH = 36
+_FOR_ADDRESSES = bytes.maketrans(b"+/", b"-_")
 
 
 class Purpose(StrEnum):
@@ -43,10 +45,21 @@ class Named(NamedTuple):
 
 def write_token(purpose: Purpose, delivery: int, contact: int = 0) -> str:
     """The token for this recipient, fit for an address."""
-    body = (delivery << 48 | contact).to_bytes(2 * _NUMBER, "big")
-    digest = _keyed(purpose, settings.SECRET_KEY).copy()
-    digest.update(body)
-    return urlsafe_b64encode(body + digest.digest()).decode("ascii")
+    return token_writer(purpose)(delivery, contact)
+
+
+def token_writer(purpose: Purpose) -> Callable[[int, int], str]:
+    """What writes such tokens, for delivery and contact, with today's key."""
+    begin = _keyed(purpose, settings.SECRET_KEY).copy
+
+    def write(delivery: int, contact: int) -> str:
+        body = (delivery << 48 | contact).to_bytes(2 * _NUMBER, "big")
+        digest = begin()
+        digest.update(body)
+        encoded = binascii.b2a_base64(body + digest.digest(), newline=False)
+        return encoded.translate(_FOR_ADDRESSES).decode("ascii")
+
+    return write
 
 
 def read_token(purpose: Purpose, token: str) -> Named | None:

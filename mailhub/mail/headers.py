@@ -114,6 +114,8 @@ def extra_field(name: str, value: str) -> str:
 
 def address_field(name: str, addresses: Sequence[Address]) -> str:
     """An address list field such as To, as complete lines ending in CRLF."""
+    if len(addresses) == 1:
+        return f"{name}: {format_address(addresses[0])}{CRLF}"
     line_length = len(name) + 1
     pieces = [f"{name}:"]
     for position, address in enumerate(addresses):

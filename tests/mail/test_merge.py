@@ -20,6 +20,7 @@ from mailhub.mail.merge import (
     render_preview,
 )
 from mailhub.mail.message import Address, Attachment, OutgoingMessage
+from mailhub.mail.transports.smtp import prepare_content
 
 ANN = Address("Ann", "ann@example.org")
 BOB = Address("Bob", "bob@example.com")
@@ -441,6 +442,37 @@ class TestMergeTemplate:
         assert lines[-1] == b""
         assert not any(b"\n" in line or b"\r" in line or len(line) > 998 for line in lines)
         assert octets.isascii()
+
+    ORDINARY = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=9) | (
+        st.sampled_from(["", ".", "..", "_", "=", "a=", "_b", "x" * 990, "a\tb", "é", "<&>"])
+    )
+
+    @settings(max_examples=300, deadline=None)
+    @given(first=ORDINARY, second=ORDINARY, third=ORDINARY)
+    def test_ordinary_values_read_the_same_wherever_they_stand(
+        self, first: str, second: str, third: str
+    ) -> None:
+        source = "{{ a }}{{ b }}\n{{ a }}{{ b }}.\nhttps://x.example/?id={{ a }}{{ c }}_{{ c }}"
+        variables = {"a": first, "b": second, "c": third}
+        template = MergeTemplate.compile(
+            subject="Hi", html=f"<p>{source}</p>", text=source, sender=ANN
+        )
+        octets = template.render(BOB, variables, message_id="<a@b>", date=1_800_000_000)
+        expected = OutgoingMessage(
+            sender=ANN,
+            to=[BOB],
+            subject="Hi",
+            html=render(f"<p>{source}</p>", variables, html=True),
+            text=render(source, variables),
+            message_id="<a@b>",
+            date=datetime.fromtimestamp(1_800_000_000, UTC),
+        ).as_bytes()
+        assert parts(octets) == parts(expected)
+        assert octets.isascii()
+        lines = octets.split(b"\r\n")
+        assert not any(b"\n" in line or b"\r" in line or len(line) > 998 for line in lines)
+        assert all(b"=_" not in line or line.startswith((b"--=_", b" boundary")) for line in lines)
+        assert prepare_content(octets) == prepare_content(bytes(octets))
 
     @pytest.mark.parametrize("evil", ["\r\nBcc: x@y.z", "\nX: y", "\r\rZ: y", "a\0b", "\u2028X: y"])
     def test_a_value_can_never_start_a_header(self, evil: str) -> None:

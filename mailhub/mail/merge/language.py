@@ -26,7 +26,7 @@ from liquid.undefined import FalsyStrictUndefined, Undefined
 
 from mailhub.mail.errors import MailError
 from mailhub.mail.merge.filters import FILTERS
-from mailhub.mail.merge.segments import compile_segments
+from mailhub.mail.merge.segments import Segments, compile_segments
 
 LONGEST_SOURCE = 1_000_000
 LONGEST_OUTPUT = 2_000_000
@@ -126,8 +126,17 @@ class CompiledText:
     html: bool
     variables: frozenset[str]
     render_unsafely: Callable[[Variables], str]
-    is_static: bool
-    is_plain: bool
+    segments: Segments | None
+
+    @property
+    def is_static(self) -> bool:
+        """Whether every recipient gets the same."""
+        return self.segments is not None and self.segments.is_static
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has nothing but plain placeholders."""
+        return self.segments is not None
 
     def render(self, variables: Variables) -> str:
         """The text for one recipient; unknown variables are empty. Raises TemplateError."""
@@ -163,8 +172,7 @@ def compile_text(source: str, field: str, *, html: bool = False) -> CompiledText
         html=html,
         variables=variables,
         render_unsafely=segments.render if segments else template.render,
-        is_static=segments is not None and segments.is_static,
-        is_plain=segments is not None,
+        segments=segments,
     )
 
 

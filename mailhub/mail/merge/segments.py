@@ -26,16 +26,25 @@ _SPECIAL = frozenset(
     | {"offset", "or", "required", "reversed", "size", "tablerowloop", "today", "true", "with"}
 )
 
+_MARKUP = re.compile("[&<>'\"]")
 
-class _Slot:
-    """One `{{ path | default: "x" }}`."""
 
-    __slots__ = ("default", "html", "rest", "root")
+class Slot:
+    """One `{{ path | default: "x" }}`; equal to another that gives the same."""
+
+    __slots__ = ("_key", "default", "html", "rest", "root")
 
     def __init__(self, path: str, default: str | None, *, html: bool) -> None:
         self.root, *self.rest = path.split(".")
         self.default = default
         self.html = html
+        self._key = (path, default, html)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Slot) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
     def render(self, variables: Mapping[str, object]) -> str:
         try:
@@ -45,9 +54,9 @@ class _Slot:
         except (KeyError, TypeError, IndexError):
             value = None
         if type(value) is str:
-            if value:
-                return str(escape(value)) if self.html else value
-            return self.default or ""
+            if not value:
+                return self.default or ""
+            return str(escape(value)) if self.html and _MARKUP.search(value) else value
         if self.default is not None:
             # Liquid, too, takes what the template's author wrote as finished HTML.
             literal = Markup(self.default) if self.html else self.default  # noqa: S704  as above
@@ -58,13 +67,26 @@ class _Slot:
 class Segments:
     """Fixed strings with slots between them."""
 
-    __slots__ = ("_parts", "_slots")
+    __slots__ = ("_parts", "_slots", "slots")
 
-    def __init__(self, parts: list[str | _Slot]) -> None:
-        self._parts = ["" if isinstance(part, _Slot) else part for part in parts]
+    def __init__(self, parts: list[str | Slot]) -> None:
+        self.slots = [part for part in parts if isinstance(part, Slot)]
+        self._parts = ["" if isinstance(part, Slot) else part for part in parts]
         self._slots = [
-            (index, part.render) for index, part in enumerate(parts) if isinstance(part, _Slot)
+            (index, part.render) for index, part in enumerate(parts) if isinstance(part, Slot)
         ]
+
+    @property
+    def fixed(self) -> list[str]:
+        """What stands before, between and behind the slots: one more than there are slots."""
+        fixed = [""]
+        numbers = {index for index, _ in self._slots}
+        for index, part in enumerate(self._parts):
+            if index in numbers:
+                fixed.append("")
+            else:
+                fixed[-1] += part
+        return fixed
 
     @property
     def is_static(self) -> bool:
@@ -81,7 +103,7 @@ class Segments:
 
 def compile_segments(tokens: Iterable[Token], *, html: bool) -> Segments | None:
     """Segments for these tokens of Liquid's lexer; None where they are not all plain."""
-    parts: list[str | _Slot] = []
+    parts: list[str | Slot] = []
     for token in tokens:
         if token.kind == TOKEN_CONTENT:
             parts.append(token.value)
@@ -90,7 +112,7 @@ def compile_segments(tokens: Iterable[Token], *, html: bool) -> Segments | None:
             if found is None or not _SPECIAL.isdisjoint(found["path"].split(".")):
                 return None
             default = found["double"] if found["double"] is not None else found["single"]
-            parts.append(_Slot(found["path"], default, html=html))
+            parts.append(Slot(found["path"], default, html=html))
         elif token.kind != TOKEN_OUTPUT:
             return None
     return Segments(parts)

@@ -15,7 +15,8 @@ from mailhub.mail.message import Attachment, attachment_part
 from mailhub.mail.transports.octets import CanonicalLines, crlf_lines
 
 # RFC 5322 section 2.1.1, without the line end.
-_LONGEST_LINE = 998
+LONGEST_LINE = 998
+MIME_VERSION = b"MIME-Version: 1.0\r\n"
 _BASE64_COLUMNS = 76
 
 # No quoted-printable or base64 body can hold "=_", so none can hold a boundary; a plain
@@ -39,12 +40,18 @@ class Skeleton:
             crlf_lines(piece) if isinstance(piece, bytes) else b"" for piece in self._pieces
         ]
 
+    @property
+    def pieces(self) -> list[bytes | str]:
+        """What stands in every message, in order; `plain` and `html` where these bodies go."""
+        places = {index: kind for kind, index in self._indexes.items()}
+        return [MIME_VERSION, *(places.get(index, each) for index, each in enumerate(self._fixed))]
+
     def fill(self, head: bytes, text: str, html: str) -> bytes:
         """The whole message: `head` is its header block without the MIME fields."""
         pieces = self._fixed.copy()
         for kind, index in self._indexes.items():
             pieces[index] = _body(kind, html if kind == "html" else text)
-        return CanonicalLines(b"".join((head, b"MIME-Version: 1.0\r\n", *pieces)))
+        return CanonicalLines(b"".join((head, MIME_VERSION, *pieces)))
 
     def _write_mixed(
         self, parts: list[str], related: list[Attachment], others: list[Attachment]
@@ -105,11 +112,15 @@ def _closing(boundary: str) -> bytes:
 def _body(kind: str, text: str) -> bytes:
     """One text part: its fields, a blank line and the encoded text ending in CRLF."""
     encoding, octets = encode_body(text)
-    fields = (
+    return body_fields(kind, encoding).encode("ascii") + octets
+
+
+def body_fields(kind: str, encoding: str) -> str:
+    """The fields of a text part and the blank line after them."""
+    return (
         f'Content-Type: text/{kind}; charset="utf-8"\r\n'
         f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     )
-    return fields.encode("ascii") + octets
 
 
 def encode_body(text: str) -> tuple[str, bytes]:
@@ -128,7 +139,7 @@ def encode_body(text: str) -> tuple[str, bytes]:
     if text.isascii():
         octets = text.encode("ascii")
         longest = max(map(len, octets.split(b"\r\n")))
-        if longest <= _LONGEST_LINE and b"=_" not in octets:
+        if longest <= LONGEST_LINE and b"=_" not in octets:
             return "7bit", octets
         return "quoted-printable", b2a_qp(octets)
     octets = text.encode("utf-8", "replace")

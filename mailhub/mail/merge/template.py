@@ -21,6 +21,7 @@ from mailhub.mail.headers import (
 from mailhub.mail.merge.language import CompiledText, Variables, compile_text
 from mailhub.mail.merge.plain_text import derive_text
 from mailhub.mail.merge.skeleton import Skeleton
+from mailhub.mail.merge.stencil import Stencil, cut
 from mailhub.mail.merge.styles import inline_styles
 from mailhub.mail.message import Attachment, make_message_id
 
@@ -45,8 +46,9 @@ class MergeTemplate:
     text: CompiledText
     headers: tuple[tuple[str, CompiledText], ...]
     sender: Address
-    fixed_head: bytes
+    fixed_head: str
     skeleton: Skeleton
+    stencil: Stencil | None
 
     @classmethod
     def compile(
@@ -77,15 +79,20 @@ class MergeTemplate:
             "".join(_field(name, each, {}) for name, each in compiled_headers if each.is_static)
         )
         text = text or derive_text(html)
+        compiled_text = compile_text(text, "text")
+        skeleton = Skeleton(
+            has_text=bool(text), has_html=bool(html), attachments=tuple(attachments)
+        )
         return cls(
             subject=compile_text(subject, "subject"),
             html=compiled_html,
-            text=compile_text(text, "text"),
+            text=compiled_text,
             headers=tuple(pair for pair in compiled_headers if not pair[1].is_static),
             sender=sender,
-            fixed_head="".join(head).encode(),
-            skeleton=Skeleton(
-                has_text=bool(text), has_html=bool(html), attachments=tuple(attachments)
+            fixed_head="".join(head),
+            skeleton=skeleton,
+            stencil=cut(
+                skeleton, {"plain": compiled_text.segments, "html": compiled_html.segments}
             ),
         )
 
@@ -114,6 +121,7 @@ class MergeTemplate:
         InvalidMessage for a header that is not allowed.
         """
         head = [
+            self.fixed_head,
             address_field("To", (recipient,)),
             text_field("Subject", collapse_breaks(self.subject.render(variables))),
             f"Date: {_date(date)}\r\nMessage-ID: ",
@@ -125,10 +133,13 @@ class MergeTemplate:
             head.append(_field(name, compiled, variables))
         for name, value in (headers or {}).items():
             head.append(extra_field(name, value))
+        written = "".join(head)
+        if self.stencil is not None:
+            message = self.stencil.fill(written, variables)
+            if message is not None:
+                return message
         return self.skeleton.fill(
-            self.fixed_head + "".join(head).encode("utf-8"),
-            self.text.render(variables),
-            self.html.render(variables),
+            written.encode("utf-8"), self.text.render(variables), self.html.render(variables)
         )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from mailhub.mail.errors import MailError, Reply
 
@@ -33,8 +33,7 @@ class Result(StrEnum):
     UNCERTAIN = "uncertain"
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """RFC 5321 sender and recipients; not the header fields."""
 
     sender: str
@@ -66,8 +65,7 @@ class Outcome:
         return self.error.message if self.error else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Job(Generic[Key]):
+class Job(NamedTuple, Generic[Key]):
     """One message to send in a run: `key` is the caller's own name for it."""
 
     key: Key

@@ -16,6 +16,10 @@ class CanonicalLines(bytes):
     """
 
 
+class WireLines(CanonicalLines):
+    """Of which also is known that they are 7-bit, and that no line begins with a dot."""
+
+
 def crlf_lines(content: bytes) -> bytes:
     """Every line ends with CRLF, and no bare CR or LF is left (RFC 5321 section 2.3.8)."""
     if isinstance(content, CanonicalLines):

@@ -16,7 +16,7 @@ from mailhub.mail.living_token import with_living_token
 from mailhub.mail.server import Login, ServerSettings
 from mailhub.mail.transports.base import Envelope
 from mailhub.mail.transports.connected import ConnectedTransport
-from mailhub.mail.transports.octets import crlf_lines, seven_bit
+from mailhub.mail.transports.octets import WireLines, crlf_lines, seven_bit
 from mailhub.mail.transports.session import Answers, ConnectionLost, Session
 from mailhub.mail.transports.smtp_login import log_in
 from mailhub.mail.transports.smtp_wire import SmtpWire, own_name
@@ -233,6 +233,8 @@ def prepare_content(content: bytes) -> bytes:
     RFC 5321 sections 2.3.8 and 4.5.2. No bare CR or LF is left, so nothing inside can be
     read as the end of the message.
     """
+    if isinstance(content, WireLines):
+        return content + b".\r\n"
     content = crlf_lines(content)
     if content.startswith(b"."):
         content = b"." + content
