@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from tests.faults.campaign_kill import prepare_sites
-from tests.servers.ses import KEYS, REGION, Limits, SesFake
+from tests.servers.ses import Limits, SesFake
 from tests.servers.site import RunningSite, SiteTemplate
 from tests.servers.sns import TOPIC, SnsFake
 
@@ -57,10 +57,7 @@ def running(
 ) -> Iterator[RunningSite]:
     """A site whose SES and SNS are those."""
     settings = {
-        "AWS_SES_REGION_NAME": REGION,
-        "AWS_SES_REGION_ENDPOINT_URL": ses.url,
-        "AWS_SES_ACCESS_KEY_ID": KEYS.access_key_id,
-        "AWS_SES_SECRET_ACCESS_KEY": KEYS.secret_access_key,
+        **ses.site_settings(),
         "MAILHUB_WORKERS": str(workers),
         "MAILHUB_SNS_ORIGINS": sns.origin,
         "MAILHUB_CA_FILE": str(sns.ca_file),

@@ -1,6 +1,6 @@
 """`make faults`: what takes too long for `make test`. `--only` runs one part, with its options.
 
-Campaigns are sent in 50 rounds on SQLite, and in as many on PostgreSQL and Redis.
+Campaigns are sent in 50 rounds on SQLite, and in as many on PostgreSQL and Redis; over SES as well.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ def main() -> int:
         sys.exit(f"Options belong to a part: --only {'|'.join(PARTS)} {' '.join(rest)}")
     runs = [(chosen.only, rest)] if chosen.only else [(part, []) for part in PARTS]
     if chosen.only is None:
-        runs.append(("campaigns", ["--postgresql"]))
+        runs += [
+            ("campaigns", ["--postgresql"]),
+            ("campaigns", ["--ses"]),
+            ("campaigns", ["--ses", "--postgresql"]),
+        ]
     for part, options in runs:
         command = [sys.executable, "-m", PARTS[part], *options]
         code = subprocess.run(command, check=False).returncode

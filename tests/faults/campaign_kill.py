@@ -1,10 +1,10 @@
 """One round of the harshest test: a campaign during which everything is killed, again and again.
 
-A whole site (`manage.py serve`) sends to a real SMTP server that keeps what it takes. At
-random moments something ends without a warning (see Harm). At the end the server's own record
-says the truth about each recipient.
+A whole site (`manage.py serve`) sends to a real SMTP server, or by Amazon SES as
+`tests.servers.ses` is it, which keeps what it takes. At random moments something ends without a
+warning (see Harm). At the end the server's own record says the truth about each recipient.
 
-    make faults ARGS="--only campaigns --rounds 50 --recipients 20000 [--postgresql]"
+    make faults ARGS="--only campaigns --rounds 50 --recipients 20000 [--ses] [--postgresql]"
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 
 if TYPE_CHECKING:
+    from mailhub.mail.transports.in_memory import ReceivedMessage
+    from tests.servers.ses import SesFake
     from tests.servers.site import RunningSite, SiteTemplate
     from tests.servers.smtp import SmtpReceiver
 
@@ -53,7 +55,49 @@ CONNECTIONS = 4
 WORKERS = 2
 GOES_ON_WITHIN = 15.0
 ACTIVE = ("pending", "in_progress")
+# Of the SES that campaigns are killed over: seconds for an answer, so that requests are open at
+# the kill; recipients a second, far from which it refuses this part of them all the same.
+_SES_LATENCY, _SES_RATE, _SES_THROTTLED = 0.02, 2_000.0, 0.01
 _COUNTS = ("sent_count", "failed_count", "skipped_count", "uncertain_count", "remaining_count")
+
+
+class Receiver(Protocol):
+    """Who takes the messages, and outlives the site."""
+
+    @property
+    def messages(self) -> list[ReceivedMessage]:
+        """What was taken."""
+        ...
+
+
+@dataclass(frozen=True)
+class Way:
+    """By whom a campaign goes: the API's name for it, and what its call says beside the letter.
+
+    `restart` ends the receiver with every connection, and has it there again.
+    """
+
+    receiver: Receiver
+    restart: Callable[[], None]
+    call: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def by_smtp(cls, receiver: SmtpReceiver) -> Way:
+        """Over this server."""
+        server = {"smtp_server": "127.0.0.1", "smtp_port": receiver.port, "smtp_encryption": "none"}
+        return cls(receiver, receiver.restart, "smtp-campaign", server)
+
+    @classmethod
+    def by_ses(cls, fake: SesFake) -> Way:
+        """Over this account, which answers slowly and refuses some for a moment."""
+        from tests.servers.ses import Limits
+
+        fake.latency, fake.throttle_share = _SES_LATENCY, _SES_THROTTLED
+        fake.limits = Limits(rate=_SES_RATE, daily=-1)
+        settings = {**fake.site_settings(), "MAILHUB_SES_CONNECTIONS": str(CONNECTIONS)}
+        return cls(fake, fake.close_connections, "ses-campaign", settings=settings)
 
 
 @dataclass
@@ -95,7 +139,7 @@ class KillRound:
 
 def run_round(
     site: RunningSite,
-    receiver: SmtpReceiver,
+    way: Way,
     *,
     recipients: int,
     kills: int,
@@ -104,17 +148,18 @@ def run_round(
 ) -> KillRound:
     """Send, kill, start again, until the campaign is over."""
     result = KillRound(recipients, kills)
+    receiver = way.receiver
     site.start()
     client = _Client(site, site.create_api_key(), result)
     emails = [f"person{number}@example.com" for number in range(recipients)]
-    campaign_id = client.create_campaign(receiver.port, emails)
+    campaign_id = client.create_campaign(way, emails)
     for kill in range(kills):
         enough = recipients * (kill + dice.random()) / kills
         _wait_for(lambda enough=enough: len(receiver.messages) >= enough, client, campaign_id)
         time.sleep(dice.random() * 0.1)
         harm = dice.choice(harms)
         result.harms.append(harm)
-        do_harm(harm, site, receiver)
+        do_harm(harm, site, way)
         before = len(receiver.messages)
         started = time.monotonic()
         status = client.patiently_status(campaign_id)
@@ -131,7 +176,7 @@ def run_round(
     return result
 
 
-def do_harm(harm: Harm, site: RunningSite, receiver: SmtpReceiver) -> None:
+def do_harm(harm: Harm, site: RunningSite, way: Way) -> None:
     """End something. A site whose processes were all killed is there again afterwards."""
     url = site.variables["DATABASE_URL"]
     if harm in _COMMANDS:
@@ -146,7 +191,7 @@ def do_harm(harm: Harm, site: RunningSite, receiver: SmtpReceiver) -> None:
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
     elif harm == Harm.SERVER:
-        receiver.restart()
+        way.restart()
     else:
         site.kill()
         site.start()
@@ -173,18 +218,16 @@ class _Client:
     def __init__(self, site: RunningSite, key: str, result: KillRound) -> None:
         self._url, self._key, self._result = site.url, key, result
 
-    def create_campaign(self, port: int, emails: list[str]) -> str:
+    def create_campaign(self, way: Way, emails: list[str]) -> str:
         payload = {
             "subject": "Hello {{ email }}",
             "body": "<p>Dear {{ email }}</p>" + "<p>words</p>" * 100,
             "campaign_name": "Kill",
             "from_email": "shop@example.org",
-            "smtp_server": "127.0.0.1",
-            "smtp_port": port,
-            "smtp_encryption": "none",
             "emails": emails,
+            **way.fields,
         }
-        return str(self._call("smtp-campaign", payload)["campaign_id"])
+        return str(self._call(way.call, payload)["campaign_id"])
 
     def status(self, campaign_id: str) -> dict[str, Any]:
         """The campaign's status; its sum is checked at every poll."""
@@ -235,6 +278,7 @@ def main() -> int:
     parser.add_argument("--recipients", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--ses", action="store_true", help="over SES in place of SMTP")
     parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL and Redis")
     options = parser.parse_args()
     with ExitStack() as stack:
@@ -277,15 +321,20 @@ def prepare_sites(
 def _one_round(
     template: SiteTemplate, options: argparse.Namespace, dice: random.Random
 ) -> KillRound:
-    from tests.servers.site import RunningSite
+    from tests.servers.ses import SesFake
     from tests.servers.smtp import SmtpReceiver
 
-    site = RunningSite(template, only=("web", "workers", "dispatcher"), workers=WORKERS)
-    with SmtpReceiver() as receiver:
+    with ExitStack() as stack:
+        if options.ses:
+            way = Way.by_ses(stack.enter_context(SesFake()))
+        else:
+            way = Way.by_smtp(stack.enter_context(SmtpReceiver()))
+        site = running_site(template, way)
+        stack.callback(site.remove)
         try:
             return run_round(
                 site,
-                receiver,
+                way,
                 recipients=options.recipients,
                 kills=options.kills,
                 dice=dice,
@@ -294,8 +343,14 @@ def _one_round(
         except BaseException as error:
             error.add_note(site.said()[-6000:])
             raise
-        finally:
-            site.remove()
+
+
+def running_site(template: SiteTemplate, way: Way) -> RunningSite:
+    """The site of a round, which is not started yet."""
+    from tests.servers.site import RunningSite
+
+    services = ("web", "workers", "dispatcher")
+    return RunningSite(template, only=services, workers=WORKERS, settings=dict(way.settings))
 
 
 if __name__ == "__main__":

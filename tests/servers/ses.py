@@ -123,6 +123,15 @@ class SesFake:
         values: dict[str, Any] = {"region": REGION, "keys": KEYS, "endpoint": self.url}
         return SesSettings(**{**values, "timeout": 5.0, **changes})
 
+    def site_settings(self) -> dict[str, str]:
+        """The variables of a site whose own account this is."""
+        return {
+            "AWS_SES_REGION_NAME": REGION,
+            "AWS_SES_REGION_ENDPOINT_URL": self.url,
+            "AWS_SES_ACCESS_KEY_ID": KEYS.access_key_id,
+            "AWS_SES_SECRET_ACCESS_KEY": KEYS.secret_access_key,
+        }
+
     def recipients_within(self, seconds: float = 1.0) -> int:
         """The most recipients that were taken in any so long a time."""
         most, held = 0, deque[tuple[float, int]]()
