@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.forms import ModelForm, ValidationError
 
 from campaigns.feedback.sns import is_topic
+from campaigns.feedback.topics import NO_TOPIC
 from campaigns.models import DkimKey, SesTopic
 from mailhub.admin_lists import ReadOnlyAdmin
 
@@ -16,7 +17,7 @@ class SesTopicForm(ModelForm):  # type: ignore[type-arg]  # not generic at run t
     def clean_arn(self) -> str:
         arn: str = self.cleaned_data["arn"]
         if not is_topic(arn):
-            raise ValidationError("Give the ARN of an SNS topic: arn:aws:sns:REGION:ACCOUNT:NAME.")
+            raise ValidationError(NO_TOPIC)
         return arn
 
 

@@ -10,6 +10,9 @@ from mailhub.errors import Conflict, InvalidInput
 from mailhub.mail.dkim import DkimSigner, make_key, public_part, read_key
 from mailhub.mail.errors import InvalidMessage
 
+SELECTOR = r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$"
+USUAL_SELECTOR = "mailhub"
+
 
 def add_dkim_key(tenant: Tenant, domain: str, selector: str, private_key: str = "") -> DkimKey:
     """Sign with this key, or a new one, from now on. Raises InvalidInput."""

@@ -4,11 +4,13 @@ from django.urls import URLPattern, URLResolver, path
 
 from campaigns import (
     compose_views,
+    dkim_key_views,
     public_views,
     report_views,
     sender_views,
     statistics_views,
     template_views,
+    topic_views,
     views,
 )
 
@@ -17,6 +19,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("o/<str:token>.gif", public_views.open_image, name="open"),
     path("c/<str:token>", public_views.follow_link, name="click"),
     path("sender-check", sender_views.show_sender_check, name="sender-check"),
+    path("settings/ses-topics", topic_views.list_topics, name="ses-topics"),
+    path("settings/ses-topics/add", topic_views.add, name="add-ses-topic"),
+    path("settings/ses-topics/<int:pk>/remove", topic_views.remove, name="remove-ses-topic"),
+    path("settings/dkim-keys", dkim_key_views.list_keys, name="dkim-keys"),
+    path("settings/dkim-keys/add", dkim_key_views.add, name="add-dkim-key"),
+    path("settings/dkim-keys/<int:pk>", dkim_key_views.show, name="dkim-key"),
+    path("settings/dkim-keys/<int:pk>/remove", dkim_key_views.remove, name="remove-dkim-key"),
     path("statistics", statistics_views.show_statistics, name="statistics"),
     path("statistics.csv", statistics_views.download_statistics, name="download-statistics"),
     path("campaigns", views.list_campaigns, name="campaigns"),

@@ -13,7 +13,7 @@ from accounts.api.viewsets import TenantViewSet
 from accounts.idempotency import idempotent
 from accounts.validators import clean_hostname
 from campaigns.models import DkimKey
-from campaigns.signing import add_dkim_key
+from campaigns.signing import SELECTOR, USUAL_SELECTOR, add_dkim_key
 from mailhub.api.strict import StrictMixin
 
 
@@ -45,9 +45,7 @@ class DkimKeySerializer(StrictMixin, serializers.ModelSerializer[DkimKey]):
         read_only_fields = ("id", "public_key", "created_at")
         validators: list[Any] = []
 
-    selector = serializers.RegexField(
-        r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$", required=False, default="mailhub"
-    )
+    selector = serializers.RegexField(SELECTOR, required=False, default=USUAL_SELECTOR)
 
     def validate_domain(self, value: str) -> str:
         return clean_hostname(value).lower()
@@ -58,7 +56,7 @@ class DkimKeySerializer(StrictMixin, serializers.ModelSerializer[DkimKey]):
 
     def get_dns_value(self, key: DkimKey) -> str:
         """The record's text."""
-        return f"v=DKIM1; k=rsa; p={key.public_key}"
+        return key.dns_value
 
 
 class DkimKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet[DkimKey]):

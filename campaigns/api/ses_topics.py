@@ -11,12 +11,9 @@ from rest_framework.response import Response
 
 from accounts.api.viewsets import TenantViewSet
 from accounts.idempotency import idempotent
-from accounts.models import Credential, CredentialKind
-from campaigns.feedback.queues import is_queue_url
-from campaigns.feedback.sns import is_topic
+from campaigns.feedback.topics import readers_for, register_topic
 from campaigns.models import SesTopic
 from mailhub.api.strict import StrictMixin
-from mailhub.errors import Conflict
 
 
 class SesTopicSerializer(StrictMixin, serializers.ModelSerializer[SesTopic]):
@@ -42,29 +39,10 @@ class SesTopicSerializer(StrictMixin, serializers.ModelSerializer[SesTopic]):
         read_only_fields = ("id", "created_at", "confirmed_at", "last_notice_at", "trouble")
         extra_kwargs: ClassVar[dict[str, Any]] = {"arn": {"validators": []}}
 
-    def validate_arn(self, value: str) -> str:
-        if not is_topic(value):
-            words = "Give the ARN of an SNS topic: arn:aws:sns:REGION:ACCOUNT:NAME."
-            raise serializers.ValidationError(words)
-        return value
-
-    def validate_queue_url(self, value: str) -> str:
-        if value and not is_queue_url(value):
-            words = "Give the URL of an SQS queue: https://sqs.REGION.amazonaws.com/ACCOUNT/NAME."
-            raise serializers.ValidationError(words)
-        return value
-
     def validate_credential_id(self, value: Any) -> Any:
-        mine = Credential.objects.for_caller(self.context["caller"])
-        if value and not mine.filter(pk=value, kind=CredentialKind.AWS).exists():
+        if value and not readers_for(self.context["caller"]).filter(pk=value).exists():
             raise serializers.ValidationError("You have no such credential of kind aws.")
         return value
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if bool(attrs.get("queue_url")) != bool(attrs.get("credential_id")):
-            words = "Give a queue_url and a credential_id, or neither."
-            raise serializers.ValidationError({"credential_id": [words]})
-        return attrs
 
 
 class SesTopicViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet[SesTopic]):
@@ -83,11 +61,9 @@ class SesTopicViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         given = serializer.validated_data
-        topic, is_new = SesTopic.objects.get_or_create(
-            arn=given.pop("arn"), defaults={**given, "tenant": self.caller.tenant}
-        )
-        if not is_new:
-            raise Conflict("This topic is registered already.", code="topic_registered")
+        pk = given.pop("credential_id", None)
+        credential = readers_for(self.caller).filter(pk=pk).first() if pk else None
+        topic = register_topic(self.caller.tenant, **given, credential=credential)
         return Response(self.get_serializer(topic).data, status=201)
 
     @extend_schema(responses={204: None})

@@ -33,6 +33,11 @@ class DkimKey(TenantOwned):
     def __str__(self) -> str:
         return f"{self.selector}._domainkey.{self.domain}"
 
+    @property
+    def dns_value(self) -> str:
+        """The text of the TXT record at `str(key)` (RFC 6376 section 3.6.1)."""
+        return f"v=DKIM1; k=rsa; p={self.public_key}"
+
     def keep_private_key(self, pem: str) -> None:
         """Seal it for this row; the caller saves."""
         self.private_key = Sealed.seal(pem, self.binding)

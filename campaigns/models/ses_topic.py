@@ -35,3 +35,10 @@ class SesTopic(TenantOwned):
 
     def __str__(self) -> str:
         return self.arn
+
+    @property
+    def condition(self) -> str:
+        """failing, subscribed, or not_subscribed as long as nobody has confirmed it."""
+        if self.trouble:
+            return "failing"
+        return "subscribed" if self.confirmed_at is not None else "not_subscribed"

@@ -147,6 +147,7 @@ _STATUS = {
     "fail": ("To be mended", "bad"),
     "unknown": ("Not known", ""),
     "subscribed": ("Subscribed", "good"),
+    "not_subscribed": ("Not subscribed yet", "warn"),
     "unsubscribed": ("Unsubscribed", ""),
     "bounced": ("Bounced", "bad"),
     "complained": ("Complained", "bad"),
