@@ -75,6 +75,8 @@ class SandboxMailServer:
     def start(self) -> None:
         """Listen; raises OSError where a port is taken."""
         logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's: every line, logins too
+        # pymap tells whoever was in IDLE of news after they have hung up, a warning each time.
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
         self._thread = threading.Thread(target=self._run, name="sandbox-mail", daemon=True)
         self._thread.start()
         self._started.wait(START_WITHIN)

@@ -86,7 +86,7 @@ _PIECES = st.sampled_from(
             "</style>",
             '<a href="',
             '">',
-            "<b",
+            "<b ",
             "'",
         ),
         *("{{ a }}", "{% if b %}", "{% endif %}", '{{ "<i>" }}', "text", "&amp;", ">", "<title>"),

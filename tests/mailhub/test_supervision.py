@@ -75,7 +75,9 @@ class Starter:
 @pytest.fixture
 def supervise(tmp_path: Path) -> Iterator[Starter]:
     starter = Starter(tmp_path)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     yield starter
+    signal.signal(signal.SIGHUP, before)
     for run in starter.runs:
         run.process.kill()
         run.process.wait()
