@@ -87,10 +87,7 @@ class CredentialViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, TenantV
     @idempotent()
     def create(self, request: Request) -> Response:
         """Keep a secret for accounts to use."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(serializer.data, status=201)
+        return Response(self.get_serializer(self.write(request)).data, status=201)
 
     def perform_destroy(self, instance: Credential) -> None:
         with transaction.atomic():

@@ -294,10 +294,7 @@ class EmailAccountViewSet(
     @idempotent(talks_to_servers=True)
     def create(self, request: Request) -> Response:
         """Connect an account."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(serializer.data, status=201)
+        return Response(self.get_serializer(self.write(request)).data, status=201)
 
     def perform_destroy(self, instance: EmailAccount) -> None:
         instance.disconnect()

@@ -106,10 +106,7 @@ class UserViewSet(
     @idempotent()
     def create(self, request: Request) -> Response:
         """Add a user to the tenant."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(serializer.data, status=201)
+        return Response(self.get_serializer(self.write(request)).data, status=201)
 
     def perform_destroy(self, instance: Membership) -> None:
         remove_member(self.caller, instance)

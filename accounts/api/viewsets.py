@@ -58,6 +58,17 @@ class TenantViewSet(CallerMixin, GenericViewSet[Row]):
             context["caller"] = self.caller
         return context
 
+    def write(self, request: Request, row: Row | None = None) -> Row:
+        """Make a row of the body, or change those fields of `row` that it names.
+
+        Raises rest_framework's ValidationError, and what the serializer raises.
+        """
+        partial = row is not None
+        serializer = self.get_serializer(row, data=request.data, partial=partial)
+        serializer.is_valid(raise_exception=True)
+        written: Row = serializer.save()
+        return written
+
 
 class CallerViewSet(CallerMixin, ViewSet):
     """Actions that are not about rows of one model; each scopes what it loads by the caller."""

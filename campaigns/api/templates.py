@@ -159,10 +159,7 @@ class TemplateViewSet(TenantViewSet[Template]):
     @idempotent()
     def create(self, request: Request) -> Response:
         """Keep a template."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(serializer.data, status=201)
+        return Response(self.get_serializer(self.write(request)).data, status=201)
 
     def retrieve(self, request: Request, pk: str) -> Response:
         """One template."""
@@ -170,10 +167,8 @@ class TemplateViewSet(TenantViewSet[Template]):
 
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change some fields."""
-        serializer = self.get_serializer(self.get_object(), data=request.data, partial=True)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(serializer.data)
+        row = self.write(request, self.get_object())
+        return Response(self.get_serializer(row).data)
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Forget it; campaigns that took their texts from it keep them."""

@@ -280,10 +280,8 @@ class ContactViewSet(CsvMixin, TenantViewSet[Contact]):
 
     def partial_update(self, request: Request, email: str) -> Response:
         """Change the fields that are given."""
-        serializer = self.get_serializer(self.get_object(), data=request.data, partial=True)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(serializer.data)
+        row = self.write(request, self.get_object())
+        return Response(self.get_serializer(row).data)
 
     @extend_schema(
         parameters=[

@@ -91,7 +91,7 @@ class ListViewSet(TenantViewSet[ContactList]):
     @idempotent()
     def create(self, request: Request) -> Response:
         """Make a list: 409 where there is one of this name."""
-        return Response(self._values([self._written(None, request)])[0], status=201)
+        return Response(self._values([self.write(request)])[0], status=201)
 
     def retrieve(self, request: Request, pk: str) -> Response:
         """One list."""
@@ -99,20 +99,13 @@ class ListViewSet(TenantViewSet[ContactList]):
 
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change the fields that are given."""
-        return Response(self._values([self._written(self.get_object(), request)])[0])
+        return Response(self._values([self.write(request, self.get_object())])[0])
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Remove the list; its members stay contacts."""
         self.get_object().delete()
         return Response(status=204)
-
-    def _written(self, instance: ContactList | None, request: Request) -> ContactList:
-        partial = instance is not None
-        serializer = self.get_serializer(instance, data=request.data, partial=partial)
-        serializer.is_valid(raise_exception=True)
-        written: ContactList = serializer.save()
-        return written
 
 
 class MemberSerializer(serializers.ModelSerializer[ListMember]):

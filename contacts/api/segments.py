@@ -94,10 +94,7 @@ class SegmentViewSet(TenantViewSet[Segment]):
     @idempotent()
     def create(self, request: Request) -> Response:
         """Keep a rule under a name: 409 where there is a segment of this name."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(serializer.data, status=201)
+        return Response(self.get_serializer(self.write(request)).data, status=201)
 
     def retrieve(self, request: Request, pk: str) -> Response:
         """One segment."""
@@ -105,10 +102,8 @@ class SegmentViewSet(TenantViewSet[Segment]):
 
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change the fields that are given."""
-        serializer = self.get_serializer(self.get_object(), data=request.data, partial=True)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(serializer.data)
+        row = self.write(request, self.get_object())
+        return Response(self.get_serializer(row).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
