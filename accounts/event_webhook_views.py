@@ -24,9 +24,8 @@ from accounts.event_webhooks import (
 from accounts.events.catalogue import CATALOGUE
 from accounts.models import EventDelivery, EventDeliveryState, EventWebhook
 from accounts.models.event_webhook import EVERY_EVENT, LONGEST_URL
-from accounts.pages import PageRequest, page
+from accounts.pages import PageRequest, page, refused_in
 from accounts.validators import single_line
-from mailhub.errors import MailhubError
 from mailhub.mail.errors import MailError
 
 DELIVERIES_SHOWN = 50
@@ -96,11 +95,9 @@ def add(request: PageRequest) -> HttpResponse:
     """Ask where events shall go; the answer to the form shows the secret, this once."""
     form = EventWebhookForm(request.POST or None, initial={"events": [EVERY_EVENT]})
     if request.method == "POST" and form.is_valid():
-        try:
+        with refused_in(form):
             webhook, secret = add_webhook(request.caller, **form.cleaned_data)
             return _show_secret(request, webhook, secret, is_new=True)
-        except MailhubError as refusal:
-            form.add_error(None, refusal.message)
     return _ask(request, form, None)
 
 

@@ -18,9 +18,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.caller import ALL_SCOPES, Caller
 from accounts.issuing import issue_key, revoke_key
 from accounts.models import ApiKey, Membership, Role
-from accounts.pages import PageRequest, page
+from accounts.pages import PageRequest, page, refused_in
 from accounts.validators import single_line
-from mailhub.errors import MailhubError
 
 _NEVER = ""
 _LIFETIMES = [(_NEVER, "never"), ("30", "in 30 days"), ("90", "in 90 days"), ("365", "in a year")]
@@ -99,11 +98,9 @@ def add(request: PageRequest) -> HttpResponse:
     form = KeyForm(request.caller, request.POST or None)
     if request.method == "POST" and form.is_valid():
         membership = form.cleaned_data["user"]
-        try:
+        with refused_in(form):
             key, text = issue_key(request.caller, membership, **form.wanted())
             return _show_text(request, key, membership, text)
-        except MailhubError as refusal:
-            form.add_error(None, refusal.message)
     status = 400 if form.errors else 200
     return render(request, "accounts/keys/form.html", {"form": form}, status=status)
 

@@ -21,8 +21,7 @@ from accounts.members import (
     roles_to_give,
 )
 from accounts.models import ApiKey, EmailAccount, Membership, Role
-from accounts.pages import PageRequest, page
-from mailhub.errors import MailhubError
+from accounts.pages import PageRequest, page, refused_in
 
 _MAY = {
     Role.VIEWER: "sees contacts and campaigns",
@@ -91,12 +90,10 @@ def add(request: PageRequest) -> HttpResponse:
     form = MemberForm(request.caller, request.POST or None, initial={"role": Role.MEMBER})
     if request.method == "POST" and form.is_valid():
         wanted = dict(form.cleaned_data)
-        try:
+        with refused_in(form):
             new = add_member(request.caller, wanted.pop("name"), Role(wanted.pop("role")), **wanted)
             messages.success(request, f"{new.name} is added, and logs in as {new.user.username}.")
             return redirect("members")
-        except MailhubError as refusal:
-            form.add_error(None, refusal.message)
     return _ask(request, form, None)
 
 
@@ -107,12 +104,10 @@ def change(request: PageRequest, name: str) -> HttpResponse:
     member = _find(request, name)
     form = RoleForm(request.caller, request.POST or None, initial={"role": member.role})
     if request.method == "POST" and form.is_valid():
-        try:
+        with refused_in(form):
             change_role(request.caller, member, Role(form.cleaned_data["role"]))
             messages.success(request, f"{member.name} is {member.get_role_display().lower()} now.")
             return redirect("members")
-        except MailhubError as refusal:
-            form.add_error(None, refusal.message)
     return _ask(request, form, member)
 
 

@@ -8,12 +8,14 @@ object 404.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
 from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
@@ -75,6 +77,15 @@ def page(
         return cast("GuardedView[Arguments]", guarded)
 
     return guard
+
+
+@contextmanager
+def refused_in(form: BaseForm) -> Iterator[None]:
+    """What is refused within is said by the form, which then has an error."""
+    try:
+        yield
+    except MailhubError as refusal:
+        form.add_error(None, refusal.message)
 
 
 def error_page(request: HttpRequest, error: MailhubError) -> HttpResponse:
