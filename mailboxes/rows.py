@@ -63,36 +63,50 @@ def insert_rows(
     ]
     constants = [field.get_default() for field in others]
     fields += others
-    table = connection.ops.quote_name(model._meta.db_table)
-    columns = ", ".join(
-        connection.ops.quote_name(field.column or field.attname) for field in fields
-    )
     prepared = _prepared(fields, ((*row, *constants) for row in rows))
     if not prepared:
         return
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(field.column or field.attname) for field in fields)
+    place = f"{quote(model._meta.db_table)} ({columns})"
+    if connection.vendor == "sqlite":
+        verb = "INSERT OR IGNORE" if ignore_conflicts else "INSERT"
+        _insert_in_parts(f"{verb} INTO {place}", prepared)
+    elif ignore_conflicts:
+        _insert_what_is_new(place, fields, prepared)
+    else:
+        with (
+            connection.cursor() as cursor,
+            cast(Any, cursor).copy(f"COPY {place} FROM STDIN") as copy,
+        ):
+            for row in prepared:
+                copy.write_row(row)
+
+
+def _insert_in_parts(insert: str, rows: Sequence[Values]) -> None:
+    """The index of words is flushed at the end of every statement: as few as there may be."""
+    width = len(rows[0])
+    places = f"({', '.join(['%s'] * width)})"
+    at_once = _MOST_VALUES // width
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            verb = "INSERT OR IGNORE" if ignore_conflicts else "INSERT"
-            places = f"({', '.join(['%s'] * len(fields))})"
-            # The index of words is flushed at the end of every statement.
-            at_once = _MOST_VALUES // len(fields)
-            for start in range(0, len(prepared), at_once):
-                some = prepared[start : start + at_once]
-                cursor.execute(
-                    f"{verb} INTO {table} ({columns}) VALUES {', '.join([places] * len(some))}",
-                    [value for values in some for value in values],
-                )
-        elif ignore_conflicts:
-            arrays = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields)
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
             cursor.execute(
-                f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})"  # noqa: S608 - names of our own tables
-                " ON CONFLICT DO NOTHING",
-                [list(values) for values in zip(*prepared, strict=True)],
+                f"{insert} VALUES {', '.join([places] * len(some))}",
+                [value for values in some for value in values],
             )
-        else:
-            with cast(Any, cursor).copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-                for row in prepared:
-                    copy.write_row(row)
+
+
+def _insert_what_is_new(
+    place: str, fields: Sequence[Field[Any, Any]], rows: Sequence[Values]
+) -> None:
+    arrays = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {place} SELECT * FROM unnest({arrays})"  # noqa: S608 - names of our own tables
+            " ON CONFLICT DO NOTHING",
+            [list(values) for values in zip(*rows, strict=True)],
+        )
 
 
 def _field(model: type[Model], name: str) -> Field[Any, Any]:
