@@ -45,6 +45,7 @@ FTS5_TABLE: Final = (
 )
 # The words themselves, in their order.
 FTS5_WORDS: Final = "CREATE VIRTUAL TABLE message_words USING fts5vocab(message_search, instance)"
+_POSTGRESQL_COLUMNS = "message_id, account_id, place, sender, recipients, subject, document"
 _WATCHED = ("account_id", "received_at", *SEARCHED_COLUMNS)
 _PUNCTUATION = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum())
 
@@ -136,17 +137,27 @@ def _sqlite() -> list[str]:
 
 
 def _postgresql(connection: BaseDatabaseWrapper) -> list[str]:
-    values = _postgresql_values("new", "subject", "sender", "recipients")
     stored = [_vector(name, "messages") for name in ("subject", "sender_text", "recipient_text")]
-    sources = ", ".join(_WATCHED)
-    changed = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in ("id", *_WATCHED))
-    columns = "message_id, account_id, place, sender, recipients, subject, document"
     return [
         *_postgresql_functions(connection),
         # The vectors lie beside the table, so that a walk over it reads few pages.
         "CREATE TABLE message_search (message_id bigint PRIMARY KEY, account_id uuid NOT NULL,"
         " place bigint NOT NULL, sender tsvector NOT NULL, recipients tsvector NOT NULL,"
         " subject tsvector NOT NULL, document tsvector NOT NULL) WITH (toast_tuple_target = 128)",
+        f"INSERT INTO message_search ({_POSTGRESQL_COLUMNS})"  # noqa: S608 - constants
+        f" SELECT {_postgresql_values('messages', *stored)} FROM messages",
+        "CREATE INDEX message_search_by_words ON message_search USING gin"
+        " (document, sender, recipients, subject) WITH (gin_pending_list_limit = 1024)",
+        "CREATE INDEX message_search_newest ON message_search (account_id, place)",
+        *_postgresql_triggers(),
+    ]
+
+
+def _postgresql_triggers() -> list[str]:
+    values = _postgresql_values("new", "subject", "sender", "recipients")
+    sources = ", ".join(_WATCHED)
+    changed = " OR ".join(f"old.{name} IS DISTINCT FROM new.{name}" for name in ("id", *_WATCHED))
+    return [
         f"""CREATE FUNCTION message_search_follow() RETURNS trigger LANGUAGE plpgsql AS $follow$
         DECLARE
             sender tsvector;
@@ -163,7 +174,7 @@ def _postgresql(connection: BaseDatabaseWrapper) -> list[str]:
                 sender := {_vector("sender_text", "new")};
                 recipients := {_vector("recipient_text", "new")};
                 subject := {_vector("subject", "new")};
-                INSERT INTO message_search ({columns}) VALUES ({values});
+                INSERT INTO message_search ({_POSTGRESQL_COLUMNS}) VALUES ({values});
             END IF;
             RETURN NULL;
         END $follow$""",  # noqa: S608 - constants
@@ -172,11 +183,6 @@ def _postgresql(connection: BaseDatabaseWrapper) -> list[str]:
             TRUNCATE message_search;
             RETURN NULL;
         END $$""",
-        f"INSERT INTO message_search ({columns})"  # noqa: S608 - constants
-        f" SELECT {_postgresql_values('messages', *stored)} FROM messages",
-        "CREATE INDEX message_search_by_words ON message_search USING gin"
-        " (document, sender, recipients, subject) WITH (gin_pending_list_limit = 1024)",
-        "CREATE INDEX message_search_newest ON message_search (account_id, place)",
         "CREATE TRIGGER message_search_insert AFTER INSERT ON messages"
         " FOR EACH ROW EXECUTE FUNCTION message_search_follow()",
         "CREATE TRIGGER message_search_delete AFTER DELETE ON messages"

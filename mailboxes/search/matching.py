@@ -71,12 +71,10 @@ def matching_words(
 
     In the order of the index, newest first; each has its `place` in it.
     """
-    way, among = how.get("way", Way.INDEX), how.get("among")
-    at_least, below = how.get("at_least"), how.get("below")
     if connections[messages.db].vendor != "sqlite":
         place, condition = _in_postgresql(account_id, words)
         tables, message = ["message_search"], "message_search.message_id"
-    elif way is Way.EACH:
+    elif how.get("way") is Way.EACH:
         place, condition = _each_in_sqlite(account_id, words)
         tables, message = [], "messages.id"
     else:
@@ -88,13 +86,8 @@ def matching_words(
         # Not by the index of the account's messages, whose rows lie anywhere.
         condition.add("+messages.account_id = %s", account_id.hex)
         tables, message = ["message_search"], _ID_IN_SQLITE
-    if among is not None:
-        ids, values = among.query.sql_with_params()
-        condition.add(f"{message} IN ({ids})", *values)
-    if at_least is not None:
-        condition.add(f"{place} >= %s", at_least)
-    if below is not None:
-        condition.add(f"{place} < %s", below)
+    condition.add_among(message, how.get("among"))
+    condition.add_bounds(place, how.get("at_least"), how.get("below"))
     found = messages.extra(  # noqa: S610 - no word of a person's is in it but as a parameter
         select={"place": place},
         tables=tables,
@@ -116,6 +109,19 @@ class Condition:
         """One more."""
         self.wheres.append(where)
         self.params += params
+
+    def add_bounds(self, place: str, at_least: int | None, below: int | None) -> None:
+        """Between two places, where they are given."""
+        if at_least is not None:
+            self.add(f"{place} >= %s", at_least)
+        if below is not None:
+            self.add(f"{place} < %s", below)
+
+    def add_among(self, message: str, ids: QuerySet[Any, int] | None) -> None:
+        """One of these messages, where they are given."""
+        if ids is not None:
+            query, values = ids.query.sql_with_params()
+            self.add(f"{message} IN ({query})", *values)
 
     def __str__(self) -> str:
         return " AND ".join(self.wheres)

@@ -49,25 +49,19 @@ def newest_matches(
     """
     # A sum is not looked for in an index of places, which would lead past all other messages.
     place = "message_search.place" if way is Way.WALK else "(message_search.place + 0)"
+    is_narrowed = way is Way.INDEX
     gathered, kept = Condition(), Condition()
-    if at_least is not None:
-        gathered.add(f"{place} >= %s", at_least)
-    if below is not None:
-        gathered.add(f"{place} < %s", below)
-    if way is Way.INDEX:
+    gathered.add_bounds(place, at_least, below)
+    if is_narrowed:
         _add_index(gathered, account_id, words, at_least, below)
     else:
         gathered.add("message_search.account_id = %s", account_id)
-    if among is not None:
-        ids, values = among.query.sql_with_params()
-        if way is Way.INDEX:
-            # Where it is no join, the ids are gathered once, and looked up.
-            kept.add(f"newest.message_id IN ({ids})", *values)
-        else:
-            gathered.add(f"message_search.message_id IN ({ids})", *values)
+    # Where it is no join, the ids are gathered once, and looked up.
+    condition, table = (kept, "newest") if is_narrowed else (gathered, "message_search")
+    condition.add_among(f"{table}.message_id", among)
     for some in words:
-        _add_exact(kept, some, is_narrowed=way is Way.INDEX)
-    columns, texts = _vectors(words, is_narrowed=way is Way.INDEX)
+        _add_exact(kept, some, is_narrowed=is_narrowed)
+    columns, texts = _vectors(words, is_narrowed=is_narrowed)
     these = messages.extra(where=["messages.id = newest.message_id"])
     one, values = these.order_by().values_list("pk").query.sql_with_params()
     with connections[messages.db].cursor() as cursor:
