@@ -78,7 +78,7 @@ def _read_ordinary_mailboxes(value: str) -> tuple[Mailbox, ...] | None:
 def read_mailboxes_carefully(value: str) -> tuple[Mailbox, ...]:
     """What `read_mailboxes` does with anything that is not written as most are."""
     found: list[Mailbox] = []
-    for piece in _split_addresses(value):
+    for piece in _AddressList(value).pieces():
         mailbox = _read_mailbox(piece)
         if found and not found[-1].address and piece.has_angle and mailbox.name:
             # `Doe, Jane <jane@example.org>`: a comma that should have been quoted.
@@ -251,57 +251,80 @@ class _Piece:
     has_angle: bool = False
 
 
-def _split_addresses(value: str) -> Iterator[_Piece]:  # noqa: PLR0912 - one state machine
-    piece, depth, position = _Piece([], [], []), 0, 0
-    quoted = in_angle = False
-    # Where the quotation or comment began, and how many words stood before it.
-    opened = words = 0
-    while position < len(value):
-        character = value[position]
-        target = piece.comments if depth else piece.angle if in_angle else piece.words
-        if character == "\\" and (quoted or depth):
-            position += 1
-            target.append(value[position - 1 if in_angle else position : position + 1])
-        elif quoted:
-            quoted = character != '"'
-            if quoted or in_angle:
-                target.append(character)
-            elif value[position + 1 : position + 2] == "@":
-                # `"john smith"@example.org` is an address and no name.
-                target.insert(words, '"')
-                target.append('"')
-        elif character == "(" and not in_angle:
-            if not depth:
-                opened, words = position, len(piece.words)
-            depth += 1
-        elif character == ")" and depth:
-            depth -= 1
-        elif depth:
-            target.append(character)
-        elif character == '"':
-            quoted, opened, words = True, position, len(piece.words)
-            if in_angle:
-                target.append(character)
-        elif character == "<":
-            in_angle = piece.has_angle = True
-            piece.angle.clear()
-        elif character == ">" and in_angle:
-            in_angle = False
-        elif character in ",;" and (not in_angle or _has_address(piece.angle)):
-            if piece.words or piece.comments or piece.has_angle:
-                yield piece
-                piece, in_angle = _Piece([], [], []), False
-        elif character == ":" and not in_angle and "@" not in piece.words:
-            piece = _Piece([], [], [])
+class _AddressList:
+    """An address list (RFC 5322 section 3.4) read letter by letter, whatever it holds."""
+
+    def __init__(self, value: str) -> None:
+        self._value, self._position = value, 0
+        self._piece = _Piece([], [], [])
+        self._depth = 0
+        self._quoted = self._in_angle = False
+        # Where the quotation or comment began, and how many words stood before it.
+        self._opened = self._words = 0
+
+    def pieces(self) -> Iterator[_Piece]:
+        """Each address with what stands around it."""
+        while self._position < len(self._value):
+            character = self._value[self._position]
+            if self._quoted:
+                self._read_quoted(character)
+            elif self._depth:
+                self._read_comment(character)
+            elif character in ",;" and (not self._in_angle or _has_address(self._piece.angle)):
+                if self._piece.words or self._piece.comments or self._piece.has_angle:
+                    yield self._piece
+                    self._piece, self._in_angle = _Piece([], [], []), False
+            else:
+                self._read_plain(character)
+            self._position += 1
+        if (self._quoted and not self._in_angle) or self._depth:
+            # What never ends has not begun: the addresses behind it count.
+            signs = _NO_COMMENTS if self._depth else _NO_QUOTES
+            before = "".join(self._piece.words[: self._words])
+            yield from _AddressList(before + self._value[self._opened :].translate(signs)).pieces()
         else:
+            yield self._piece
+
+    def _read_quoted(self, character: str) -> None:
+        target = self._piece.angle if self._in_angle else self._piece.words
+        if character == "\\":
+            self._position += 1
+            start = self._position - 1 if self._in_angle else self._position
+            target.append(self._value[start : self._position + 1])
+            return
+        self._quoted = character != '"'
+        if self._quoted or self._in_angle:
             target.append(character)
-        position += 1
-    if (quoted and not in_angle) or depth:
-        # What never ends has not begun: the addresses behind it count.
-        rest = value[opened:].translate(_NO_COMMENTS if depth else _NO_QUOTES)
-        yield from _split_addresses("".join(piece.words[:words]) + rest)
-        return
-    yield piece
+        elif self._value[self._position + 1 : self._position + 2] == "@":
+            # `"john smith"@example.org` is an address and no name.
+            target.insert(self._words, '"')
+            target.append('"')
+
+    def _read_comment(self, character: str) -> None:
+        if character == "\\":
+            self._position += 1
+            self._piece.comments.append(self._value[self._position : self._position + 1])
+        elif character in "()":
+            self._depth += 1 if character == "(" else -1
+        else:
+            self._piece.comments.append(character)
+
+    def _read_plain(self, character: str) -> None:
+        piece = self._piece
+        if character == '"' or (character == "(" and not self._in_angle):
+            self._opened, self._words = self._position, len(piece.words)
+            self._quoted, self._depth = character == '"', int(character == "(")
+            if self._in_angle:
+                piece.angle.append(character)
+        elif character == "<":
+            self._in_angle = piece.has_angle = True
+            piece.angle.clear()
+        elif character == ">" and self._in_angle:
+            self._in_angle = False
+        elif character == ":" and not self._in_angle and "@" not in piece.words:
+            self._piece = _Piece([], [], [])
+        else:
+            (piece.angle if self._in_angle else piece.words).append(character)
 
 
 def _has_address(angle: list[str]) -> bool:
