@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 from mailhub.mail.host_guard import HostGuard
 from mailhub.mail.server import Encryption, Login, PasswordLogin, Protocol, ServerSettings
+from mailhub.mail.stores.imap import ImapStore
 
 GREETING = b"* OK ready\r\n"
 # In an answer: close the connection, say nothing, or put the command's tag.
@@ -112,3 +115,32 @@ class ScriptedImapServer:
             handler.connection.shutdown(socket.SHUT_RDWR)
             return False
         return True
+
+
+@contextmanager
+def opened(server: ScriptedImapServer) -> Iterator[ImapStore]:
+    with server, ImapStore(server.settings()) as store:
+        store.select("INBOX")
+        yield store
+
+
+@contextmanager
+def dripping(said: bytes) -> Iterator[int]:
+    """A port where a server says this to whoever comes, and then an octet every 50 ms."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def speak() -> None:
+            client, _ = listener.accept()
+            with client, suppress(OSError):
+                client.sendall(said)
+                while not ended.wait(0.05):
+                    client.sendall(b"x")
+
+        thread = threading.Thread(target=speak)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            ended.set()
+            thread.join()
