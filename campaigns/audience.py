@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts.caller import Caller
 from accounts.models import Tenant
+from campaigns.delivery_keys import keep_contacts
 from campaigns.lifecycle import fail
 from campaigns.links.dressing import keep_links
 from campaigns.models import (
@@ -252,6 +253,7 @@ def _write_contacts(campaign: Campaign, audience: CampaignAudience) -> None:
     with transaction.atomic():
         _advance(audience, position=end, is_fixed=is_last and not audience.rule.get(EMAILS))
         if keys:
+            keep_contacts(campaign.tenant)
             _insert_from(campaign, mailable.filter(chosen))
 
 
@@ -277,12 +279,14 @@ def _write_addresses(campaign: Campaign, audience: CampaignAudience) -> None:
     emails: list[str] = audience.rule.get(EMAILS, [])
     piece = emails[audience.emails_position : audience.emails_position + ADDRESSES_A_PIECE]
     end = audience.emails_position + len(piece)
-    known = Contact.objects.filter(tenant=campaign.tenant, email__in=piece)
-    contacts = {email: pk for pk, email in known.values_list("pk", "email")}
-    reasons = not_mailable(campaign.tenant, {pk: email for email, pk in contacts.items()}, piece)
     now = timezone.now()
     with transaction.atomic():
         _advance(audience, emails_position=end, is_fixed=end >= len(emails))
+        keep_contacts(campaign.tenant)
+        known = Contact.objects.filter(tenant=campaign.tenant, email__among=piece)
+        addresses: dict[int, str] = dict(known.values_list("pk", "email"))
+        contacts = {email: pk for pk, email in addresses.items()}
+        reasons = not_mailable(campaign.tenant, addresses, piece)
         Delivery.objects.bulk_create(
             (
                 Delivery(

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Tenant
 from campaigns.audience import EMAILS, ERASED, ERASED_DOMAIN
+from campaigns.delivery_keys import keep_audiences
 from campaigns.models import (
     RESPONSES,
     Campaign,
@@ -61,6 +62,9 @@ class Deliveries:
 
         One that is being sent just now ends as it ends.
         """
+        # First, as whoever writes an audience has its row before it looks for contacts.
+        self._erase_from_audiences(tenant, email)
+        keep_audiences(tenant)
         rows = self._of(tenant, contact, email)
         keys = list(rows.values_list("pk", flat=True))
         waiting = Delivery.objects.filter(pk__in=keys, state__in=_WAITING)
@@ -73,7 +77,6 @@ class Deliveries:
             reply=Value(ERASED),
         )
         DeliveryEvent.objects.filter(delivery__in=keys).update(details={})
-        self._erase_from_audiences(tenant, email)
 
     def _erase_from_audiences(self, tenant: Tenant, email: str) -> None:
         """In its place, for how many are written down is counted from the beginning."""

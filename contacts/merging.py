@@ -93,7 +93,7 @@ def _load(tenant_id: UUID, emails: Sequence[str]) -> dict[str, ContactValues]:
     wait for each other in a circle."""
     stored = Contact.objects.filter(tenant_id=tenant_id, email__among=emails)
     names = ("email", "first_name", "last_name", "company", "status", "attributes", "pk")
-    rows = stored.order_by("email").select_for_update().values_list(*names)
+    rows = stored.order_by("email").select_for_update(no_key=True).values_list(*names)
     return {row[0]: ContactValues(*row) for row in rows}
 
 

@@ -61,11 +61,21 @@ class Delivery(models.Model):
     by whichever report; `DeliveryEvent` has them all.
     """
 
+    # No constraints of the database: see campaigns.delivery_keys.
     campaign = models.ForeignKey(
-        Campaign, on_delete=models.CASCADE, related_name="deliveries", db_index=False
+        Campaign,
+        on_delete=models.CASCADE,
+        related_name="deliveries",
+        db_index=False,
+        db_constraint=False,
     )
     contact = models.ForeignKey(
-        Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="deliveries"
+        Contact,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="deliveries",
+        db_constraint=False,
     )
     email = models.CharField(max_length=320)
     state = models.CharField(
