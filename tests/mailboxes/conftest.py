@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from accounts.models import EmailAccount
 from mailboxes.models import Folder, FolderEntry, Message
@@ -18,6 +19,7 @@ from mailhub.mail.server import PasswordLogin
 from mailhub.mail.stores.in_memory import InMemoryFolder, InMemoryMailServer, InMemoryStore
 from tests.people import People
 
+DAY = datetime(2026, 11, 1, tzinfo=UTC)
 PASSWORD = "correct horse"
 
 
@@ -130,3 +132,35 @@ def subject_of(content: bytes) -> str:
 def mailbox(people: People) -> Mailbox:
     """An empty mailbox of `people.member`."""
     return Mailbox(people.connect_account(people.member, password=PASSWORD))
+
+
+@pytest.fixture
+def api(people: People) -> APIClient:
+    return people.member.api
+
+
+@pytest.fixture
+def filled(mailbox: Mailbox) -> Mailbox:
+    """Five messages, a day apart; the third is in Archive too, the fourth is seen and flagged."""
+    for number in range(1, 6):
+        mailbox.inbox.deliver(
+            raw_message(
+                f"Report {number}",
+                **{"from": f"Person {number} <p{number}@example.org>"},
+                to="Charles <charles@example.org>" if number % 2 else "Dora <dora@example.org>",
+            ),
+            received_at=DAY + timedelta(days=number),
+            flags=["\\Seen", "\\Flagged", "$Work"] if number == 4 else [],
+        )
+    third = mailbox.inbox.messages[3]
+    mailbox.remote.folder("Archive").deliver(
+        third.content, received_at=third.received_at, flags=["\\Seen"]
+    )
+    mailbox.sync()
+    return mailbox
+
+
+def listed(api: APIClient, **query: Any) -> list[str]:
+    response = api.get("/api/messages", query)
+    assert response.status_code == 200, response.content
+    return [message["subject"].removeprefix("Report ") for message in response.json()["messages"]]

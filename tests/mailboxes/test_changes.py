@@ -21,11 +21,6 @@ from tests.mailboxes.conftest import Mailbox, raw_message
 from tests.people import People
 
 
-@pytest.fixture
-def api(people: People) -> APIClient:
-    return people.member.api
-
-
 class Follower:
     """A client that knows of the account what the feed has told it."""
 

@@ -19,11 +19,6 @@ __all__ = ["account", "user"]
 
 
 @pytest.fixture
-def api(people: People) -> APIClient:
-    return people.member.api
-
-
-@pytest.fixture
 def filled(account: EmailAccount, user: DovecotUser) -> dict[str, int]:
     """Subject → id of m0 to m3 in INBOX of a Dovecot."""
     for number in range(4):

@@ -17,7 +17,7 @@ from mailboxes.models import Folder, FolderEntry, Message
 from mailboxes.relevance_list import RANKED_TOGETHER, list_by_relevance
 from mailboxes.search.query import read_query
 from mailboxes.search.ranking import Content, Ranking
-from tests.mailboxes.test_search import hostile
+from tests.mailboxes.test_search_index import hostile
 from tests.people import People
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
@@ -55,11 +55,6 @@ def store(folder: Folder, *messages: dict[str, Any]) -> None:
         )
         for number, message in enumerate(made, first + 1)
     )
-
-
-@pytest.fixture
-def api(people: People) -> APIClient:
-    return people.member.api
 
 
 def pages(api: APIClient, q: str, **query: Any) -> Iterator[list[str]]:

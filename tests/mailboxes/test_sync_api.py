@@ -16,11 +16,6 @@ from tests.people import People
 
 
 @pytest.fixture
-def api(people: People) -> APIClient:
-    return people.member.api
-
-
-@pytest.fixture
 def account(people: People) -> EmailAccount:
     return people.connect_account(people.member)
 

@@ -32,11 +32,6 @@ MAIL = {
 TOGETHER = {frozenset({"a1", "a2", "a3"}), frozenset({"b1", "b2"}), frozenset({"c1"})}
 
 
-@pytest.fixture
-def api(people: People) -> APIClient:
-    return people.member.api
-
-
 def deliver(mailbox: Mailbox, name: str, path: str = "INBOX", day: int = 0, **more: Any) -> int:
     fields: dict[str, str] = {**MAIL[name], **more}
     subject = fields.pop("subject")
