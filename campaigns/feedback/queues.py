@@ -24,6 +24,7 @@ from mailhub.errors import MailhubError
 from mailhub.logs import get_logger
 from mailhub.mail.aws import AwsKeys, AwsService, aws_client
 from mailhub.mail.errors import InvalidMessage
+from mailhub.mail.parsing.charsets import clean_text
 
 log = get_logger(__name__)
 
@@ -76,7 +77,14 @@ QUEUE_READER = QueueReader()
 def fetch_notices() -> int:
     """Empty every queue, some hundreds of notices at most from each; how many there were."""
     topics = SesTopic.objects.exclude(queue_url="").filter(tenant__is_active=True)
-    return sum(_fetch(topic) for topic in topics.select_related("credential"))
+    count = 0
+    for topic in topics.select_related("credential"):
+        try:
+            count += _fetch(topic)
+        except Exception:
+            # What a stranger has put into one queue keeps nobody from reading the others.
+            log.exception("a queue of notices could not be read", topic=topic.arn)
+    return count
 
 
 def _fetch(topic: SesTopic) -> int:
@@ -156,4 +164,6 @@ def _read(message: Any, topic: SesTopic) -> tuple[str, str] | None:
     if value.get("Type") != NOTIFICATION or value.get("TopicArn") != topic.arn:
         return None
     notice_id, event = value.get("MessageId"), value.get("Message")
-    return (notice_id, event) if isinstance(notice_id, str) and isinstance(event, str) else None
+    if not isinstance(notice_id, str) or not isinstance(event, str):
+        return None
+    return clean_text(notice_id), clean_text(event)

@@ -20,6 +20,7 @@ from django.utils.dateparse import parse_datetime
 
 from campaigns.models import EventKind
 from mailhub.mail.bounce import Action, Verdict, classify
+from mailhub.mail.parsing.charsets import clean_text
 
 LONGEST_REASON = 1000
 _LONGEST_ADDRESS = 320
@@ -86,6 +87,8 @@ def read_event(text: str) -> SesEvent | None:
     """The event, None for what is none that matters here (a topic's test message, for one)."""
     try:
         value = json.loads(text)
+        if "\\u" in text:
+            value = _storable(value)
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):
@@ -111,6 +114,17 @@ def read_event(text: str) -> SesEvent | None:
         happened=happened,
         agent=_text(part, "userAgent")[:500],
     )
+
+
+def _storable(value: Any) -> Any:
+    """The same without what escapes can say and no database holds: NUL, half of a pair."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    if isinstance(value, dict):
+        return {clean_text(name): _storable(each) for name, each in value.items()}
+    return value
 
 
 def _happened(
@@ -189,7 +203,7 @@ def _complained(part: Mapping[str, Any], told: str) -> Iterator[Happened]:
 
 def _text(value: Mapping[str, Any], name: str) -> str:
     found = value.get(name)
-    return found.replace("\0", "") if isinstance(found, str) else ""
+    return found if isinstance(found, str) else ""
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -168,3 +168,30 @@ def test_notices_are_fetched_from_a_queue_as_well(
     [shown] = api.get("/api/ses-topics").json()["ses_topics"]
     assert shown["trouble"]
     assert REGION in arn
+
+
+@pytest.mark.parametrize("odd", ["\\u0000", "\\ud800"])
+def test_what_no_database_holds_stops_no_queue(
+    people: People, aws: MotoServer, settings: Settings, odd: str
+) -> None:
+    settings.MAILHUB_SQS_ENDPOINT_URL = aws.url
+    keys = {"accessKeyId": KEYS.access_key_id, "secretAccessKey": KEYS.secret_access_key}
+    sqs = aws.client("sqs")
+    for person, name in ((people.admin, "first"), (people.stranger, "second")):
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        credential = person.api.post("/api/credentials", {"name": "queue", "aws": keys}).json()
+        arn = f"{TOPIC}-{name}"
+        body = {"arn": arn, "queue_url": url, "credential_id": credential["id"]}
+        assert person.api.post("/api/ses-topics", body).status_code == 201
+        notice = {"Type": "Notification", "TopicArn": arn, "MessageId": f"{name}-", "Message": "{}"}
+        content = json.dumps(notice).replace(f"{name}-", f"{name}-{odd}")
+        content = content.replace("{}", f"{{{odd}}}")
+        for octets in (content, json.dumps({**notice, "MessageId": f"{name}-plain"})):
+            sqs.send_message(QueueUrl=url, MessageBody=octets)
+    while fetch_notices():
+        pass
+    kept = set(SesNotice.objects.values_list("notice_id", flat=True))
+    assert {"first-plain", "second-plain"} <= kept
+    for name in ("first", "second"):
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        assert not sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages")
