@@ -47,11 +47,11 @@ class DkimKeyForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     private_key = forms.CharField(
-        label="Private key",
+        label="Private key, if you have one",
         max_length=20_000,
         required=False,
         strip=False,
-        help_text="RSA, in PEM, if you have one. Without it a new key is made here.",
+        help_text="RSA, in PEM. Without it a new key is made here.",
         widget=UnseenTextarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}),
     )
 

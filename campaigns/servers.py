@@ -39,7 +39,10 @@ def way_of(campaign: Campaign) -> Callable[[], Transport]:
     """
     ses = ses_of(campaign)
     if ses is not None:
-        pace = PatientPace(pace_of(ses))
+        shared = pace_of(ses)
+        # Its rate says how many senders there is use for.
+        shared.learn()
+        pace = PatientPace(shared)
         tenant, campaign_id = campaign.tenant, campaign.campaign_id
         return lambda: ses_transport(ses, tenant, pace, campaign=campaign_id)
     server = _server_of(campaign)
@@ -111,6 +114,10 @@ class PatientPace:
                 nap = min(error.retry_after, _LONGEST_NAP)
             self._sleep(nap)
             waited += nap
+
+    def leave(self, recipients: int) -> float:
+        """See `Pace.leave`."""
+        return self._pace.leave(recipients)
 
     def slow_down(self) -> None:
         """See `Pace.slow_down`."""

@@ -1,15 +1,18 @@
-"""An admin makes a key for DKIM, and registers a topic of SES."""
+"""An admin makes a key for DKIM, sees whether receivers find it, and registers a topic of SES."""
 
 from __future__ import annotations
 
 import pytest
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from campaigns.feedback.topics import register_topic
 from campaigns.models import DkimKey, SesTopic
 from campaigns.signing import add_dkim_key
 from tests.browser.conftest import Desk, enter
 from tests.people import People
+from tests.servers.dns import NameServer
+from tests.servers.ses import KEYS, REGION, SesFake
 from tests.servers.sns import TOPIC
 
 
@@ -54,6 +57,44 @@ def test_a_key_is_made_and_its_record_copied(admins_desk: Desk, people: People) 
     page.get_by_role("button", name="Remove").click()
     page.get_by_text("are not signed here any more").wait_for()
     assert DkimKey.objects.get().domain == "acme.example"
+
+
+def test_the_sender_check_finds_the_record_once_it_is_published(
+    admins_desk: Desk,
+    people: People,
+    name_server: NameServer,
+    ses_fake: SesFake,
+    settings: Settings,
+) -> None:
+    settings.MAILHUB_DNS_SERVER = name_server.address
+    name_server.records.update(
+        {
+            ("acme.example.", "MX"): ["10 mx.acme.example."],
+            ("acme.example.", "TXT"): ['"v=spf1 include:_spf.mail.example ~all"'],
+            ("_dmarc.acme.example.", "TXT"): ['"v=DMARC1; p=none; rua=mailto:d@acme.example"'],
+        }
+    )
+    key = add_dkim_key(people.tenant, "acme.example", "spring")
+    page = admins_desk.open(f"/settings/dkim-keys/{key.pk}")
+    page.get_by_role("link", name="Check the domain").click()
+    row = page.get_by_role("row", name="DKIM")
+    row.get_by_text("To be mended").wait_for()
+    admins_desk.look("sender-check-unpublished")
+    text = key.dns_value
+    name_server.records[f"{key}.", "TXT"] = [f'"{text[:200]}" "{text[200:]}"']
+    page.get_by_role("button", name="Check").click()
+    row.get_by_text("In order").wait_for()
+    admins_desk.look("sender-check-in-order")
+
+    settings.MAILHUB_DEFAULT_SENDER = "ses"
+    settings.AWS_SES_REGION_NAME, settings.AWS_SES_REGION_ENDPOINT_URL = REGION, ses_fake.url
+    settings.AWS_SES_ACCESS_KEY_ID = KEYS.access_key_id
+    settings.AWS_SES_SECRET_ACCESS_KEY = KEYS.secret_access_key
+    ses_fake.account.in_sandbox = True
+    page.get_by_label("From which address").fill("news@acme.example")
+    page.get_by_role("button", name="Check").click()
+    page.get_by_text("The SES account is in the sandbox").wait_for()
+    admins_desk.look("sender-check-at-ses")
 
 
 def test_a_topic_is_registered_and_removed(admins_desk: Desk, people: People) -> None:

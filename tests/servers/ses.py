@@ -81,7 +81,7 @@ class SesFake:
     """`script` disturbs as that of the other servers does (at CONTENT, by recipient);
     `answers` (to what is sent) and `answers_to_account` are used up one request at a time.
     `clock` is in seconds: a test may have its own. `throttle_share` of the requests is
-    throttled without a reason, by a seeded chance.
+    throttled without a reason, by a seeded chance; answers take `latency` seconds.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -190,8 +190,7 @@ class SesFake:
         self._let_go.wait(30)
 
     def pause(self) -> None:
-        if self.latency:
-            self._let_go.wait(self.latency)
+        self._let_go.wait(self.latency)
 
     def take(self, request: dict[str, Any]) -> Refusal | Disturbance | str:
         """What comes of one request to send: an id where it is taken."""
@@ -321,11 +320,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None:
             self._answer(Refusal(403, *fault))
             return
-        fake.pause()
         path = [unquote(part) for part in self.path.partition("?")[0].strip("/").split("/")]
         match self.command, path[2:]:
             case "POST", ["outbound-emails"]:
-                self._act(fake.take(json.loads(body)))
+                outcome = fake.take(json.loads(body))
+                fake.pause()
+                self._act(outcome)
             case "GET", ["account"]:
                 self._answer(fake.describe())
             case "GET", ["identities", name]:

@@ -164,7 +164,8 @@ class SesTransport(Transport):
                 wait = self._pace.take(len(recipients))
             except RateExceeded as error:
                 return Outcome(Result.DEFERRED, error=error)
-            if wait:
+            self._sleep(wait)
+            while wait := self._pace.leave(len(recipients)):
                 self._sleep(wait)
             begin()
             try:
