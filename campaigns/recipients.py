@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from uuid import UUID
 
 from campaigns.models import REMAINING, RESPONSES, Campaign, Delivery, DeliveryState
 from campaigns.models.delivery import DeliveryQuerySet
+from campaigns.senders import REMOVED, addresses_of
 from contacts.csv_lines import csv_line
 from contacts.formulas import guard
 
@@ -23,7 +25,8 @@ SHOWN = (
 LONGEST_SEARCH = 320
 _ROWS_A_PIECE = 1000
 _MOMENTS = ("finished_at", "delivered_at", *(f"{name}_at" for name in RESPONSES))
-COLUMNS = ("email", "state", "attempts", "reply", *_MOMENTS, "message_id")
+_FIELDS = ("email", "state", "attempts", "reply", *_MOMENTS, "message_id")
+COLUMNS = (*_FIELDS, "sender")
 
 
 def narrow(campaign: Campaign, show: str = "", email: str = "") -> DeliveryQuerySet:
@@ -38,17 +41,28 @@ def narrow(campaign: Campaign, show: str = "", email: str = "") -> DeliveryQuery
     return rows.filter(email__prefix=email.lower()) if email else rows
 
 
-def export_recipients(rows: DeliveryQuerySet) -> Iterator[str]:
+def sender_of(delivery: Delivery, addresses: Mapping[tuple[int, UUID | None], str]) -> str:
+    """The address of the one of several accounts by which it goes; "" where there is one way out.
+
+    `addresses` are those of `campaigns.senders.addresses_of`.
+    """
+    if delivery.account_id is None:
+        return ""
+    return addresses.get((delivery.campaign_id, delivery.account_id), REMOVED)
+
+
+def export_recipients(campaign: Campaign, rows: DeliveryQuerySet) -> Iterator[str]:
     """Lines of CSV, the heading first; a piece of rows at a time, in small memory."""
+    senders = addresses_of([campaign.pk])
     yield csv_line(COLUMNS)
     last = 0
     while piece := list(rows.filter(pk__gt=last).order_by("pk")[:_ROWS_A_PIECE]):
         last = piece[-1].pk
-        yield "".join(csv_line(_values(row)) for row in piece)
+        yield "".join(csv_line([*_values(row), guard(sender_of(row, senders))]) for row in piece)
 
 
 def _values(row: Delivery) -> list[str]:
-    return [guard(_text(getattr(row, name))) for name in COLUMNS]
+    return [guard(_text(getattr(row, name))) for name in _FIELDS]
 
 
 def _text(value: object) -> str:

@@ -1,13 +1,13 @@
-"""What a report says of a campaign beyond its counters: by reason, by domain, over time.
+"""What a report says of a campaign beyond its counters: by reason, domain, sender, over time.
 
-Reasons and responses are few and are counted when asked. Domains are those of all recipients:
-one look at each row, kept for some minutes, for a million rows take seconds.
+Reasons and responses are few and are counted when asked. Domains and senders are those of all
+recipients: one look at each row, kept for some minutes, for a million rows take seconds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from django.db.models.functions import Left, StrIndex, Substr, TruncHour
 from django.utils import timezone
 
 from campaigns.models import Campaign, Delivery, DeliveryEvent, DeliveryState, EventKind
+from campaigns.senders import REMOVED, addresses_of
 from mailhub.mail.bounce import Verdict
 
 MOST_DOMAINS = 20
@@ -26,6 +27,14 @@ _HOURS = 48
 _KEPT_SECONDS = 300
 _CODES = re.compile(r"[245]\d\d(?:[ -][245]\.\d{1,3}\.\d{1,3})?")
 _LONGEST_CODE = 14
+_COUNTS = {
+    "recipients": Count("pk"),
+    "sent": Count("pk", filter=Q(state=DeliveryState.SENT)),
+    "failed": Count("pk", filter=Q(state=DeliveryState.FAILED)),
+    "bounced": Count("bounced_at"),
+    "opened": Count("opened_at"),
+    "clicked": Count("clicked_at"),
+}
 
 VERDICT_WORDS = {
     Verdict.HARD: "The address does not exist",
@@ -45,8 +54,8 @@ class Reason(NamedTuple):
     show: str
 
 
-class Domain(NamedTuple):
-    """What became of the recipients at one domain; "" for all others together."""
+class Part(NamedTuple):
+    """What became of the recipients at one domain, or by one sender; "" for all others together."""
 
     name: str
     recipients: int
@@ -93,37 +102,56 @@ def _words(verdict: str) -> str:
     return words[:1].lower() + words[1:]
 
 
-def domains_of(campaign: Campaign) -> Sequence[Domain]:
+def domains_of(campaign: Campaign) -> Sequence[Part]:
     """The largest domains of the audience, and all others together; as of a few minutes ago."""
-    key = f"campaign-domains:{campaign.campaign_id}:{campaign.status}"
-    found: Sequence[Domain] | None = cache.get(key)
+    return _kept("domains", campaign, _count_domains)
+
+
+def senders_of(campaign: Campaign) -> Sequence[Part]:
+    """What each of several accounts sent, by its address; nothing where there is one way out.
+
+    As of a few minutes ago. Those that nobody has taken yet are left out.
+    """
+    return _kept("senders", campaign, _count_senders)
+
+
+def _kept(
+    name: str, campaign: Campaign, count: Callable[[Campaign], Iterator[Part]]
+) -> Sequence[Part]:
+    key = f"campaign-{name}:{campaign.campaign_id}:{campaign.status}"
+    found: Sequence[Part] | None = cache.get(key)
     if found is None:
-        found = list(_count_domains(campaign))
+        found = list(count(campaign))
         cache.set(key, found, _KEPT_SECONDS)
     return found
 
 
-def _count_domains(campaign: Campaign) -> Iterator[Domain]:
+def _count_domains(campaign: Campaign) -> Iterator[Part]:
     rows = Delivery.objects.filter(campaign=campaign).annotate(
         domain=Substr("email", StrIndex("email", Value("@")) + 1)
     )
-    by_domain = (
-        rows.order_by()
-        .values_list("domain")
-        .annotate(
-            recipients=Count("pk"),
-            sent=Count("pk", filter=Q(state=DeliveryState.SENT)),
-            failed=Count("pk", filter=Q(state=DeliveryState.FAILED)),
-            bounced=Count("bounced_at"),
-            opened=Count("opened_at"),
-            clicked=Count("clicked_at"),
-        )
-    )
-    counted = sorted((Domain(*row) for row in by_domain), key=lambda row: (-row[1], row.name))
+    by_domain = rows.order_by().values_list("domain").annotate(**_COUNTS)
+    counted = _largest_first(Part(*row) for row in by_domain)
     yield from counted[:MOST_DOMAINS]
     others = counted[MOST_DOMAINS:]
     if others:
-        yield Domain("", *(sum(numbers) for numbers in list(zip(*others, strict=True))[1:]))
+        yield Part("", *(sum(numbers) for numbers in list(zip(*others, strict=True))[1:]))
+
+
+def _count_senders(campaign: Campaign) -> Iterator[Part]:
+    if not campaign.senders.exists():
+        return
+    addresses = addresses_of([campaign.pk])
+    rows = Delivery.objects.filter(campaign=campaign, account__isnull=False).order_by()
+    by_account = rows.values_list("account_id").annotate(**_COUNTS)
+    yield from _largest_first(
+        Part(addresses.get((campaign.pk, account), REMOVED), *counts)
+        for account, *counts in by_account
+    )
+
+
+def _largest_first(parts: Iterable[Part]) -> list[Part]:
+    return sorted(parts, key=lambda part: (-part.recipients, part.name))
 
 
 def hours_of(campaign: Campaign) -> Sequence[Hour]:

@@ -12,7 +12,8 @@ from campaigns.models import Campaign
 from campaigns.progress import measure_progress_of
 from campaigns.pulses import pace_of
 from campaigns.recipients import LONGEST_SEARCH, SHOWN, export_recipients, narrow
-from campaigns.report import domains_of, hours_of
+from campaigns.report import domains_of, hours_of, senders_of
+from campaigns.senders import addresses_of
 from mailhub.api.pagination import page_after, write_cursor
 
 RECIPIENTS_A_PAGE = 50
@@ -38,6 +39,7 @@ def show_recipients(request: PageRequest, campaign_id: str) -> HttpResponse:
             "campaign": campaign,
             "progress": measure_progress_of([campaign])[campaign.pk],
             "rows": rows,
+            "senders": addresses_of([campaign.pk]),
             "choices": SHOWN,
             "show": show,
             "text": text,
@@ -53,9 +55,8 @@ def show_recipients(request: PageRequest, campaign_id: str) -> HttpResponse:
 def download_recipients(request: PageRequest, campaign_id: str) -> StreamingHttpResponse:
     """The same rows as a CSV file, all of them, streamed."""
     campaign = _find(request, campaign_id)
-    rows = narrow(campaign, *_asked(request))
     return StreamingHttpResponse(
-        export_recipients(rows),
+        export_recipients(campaign, narrow(campaign, *_asked(request))),
         content_type="text/csv; charset=utf-8",
         headers={
             "Content-Disposition": f'attachment; filename="{campaign.campaign_id}.csv"',
@@ -71,7 +72,12 @@ def show_breakdown(request: PageRequest, campaign_id: str) -> HttpResponse:
     return render(
         request,
         "campaigns/breakdown.html",
-        {"campaign": campaign, "domains": domains_of(campaign), "hours": hours_of(campaign)},
+        {
+            "campaign": campaign,
+            "domains": domains_of(campaign),
+            "hours": hours_of(campaign),
+            "senders": senders_of(campaign),
+        },
     )
 
 

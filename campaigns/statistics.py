@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts.caller import Caller
 from campaigns.feedback.thresholds import Rates
 from campaigns.models import Campaign, Delivery, DeliveryState
+from campaigns.senders import addresses_of
 from campaigns.standing import Standing
 from contacts.csv_lines import csv_line
 from contacts.formulas import guard
@@ -68,6 +69,15 @@ _COLUMNS = {
     "failed": Count("pk", filter=Q(state=DeliveryState.FAILED)),
     **{name: Count(f"{name}_at") for name in NAMES[2:]},
 }
+
+
+class _Found(NamedTuple):
+    """What one campaign sent on one day; `sender` is which of several did, "" where one does."""
+
+    campaign: Campaign
+    sender: str
+    day: date
+    totals: Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +140,22 @@ def gather(caller: Caller, first: date, last: date, by: By) -> Statistics:
     )
     counted = (
         rows.order_by()
-        .values("campaign_id", day=TruncDate("finished_at", tzinfo=UTC))
+        .values("campaign_id", "account_id", day=TruncDate("finished_at", tzinfo=UTC))
         .annotate(**{f"total_{name}": column for name, column in _COLUMNS.items()})
     )
+    senders = addresses_of(campaigns)
     found = [
-        (campaigns[row["campaign_id"]], row["day"], _totals(row)) for row in counted.iterator()
+        _Found(
+            campaigns[row["campaign_id"]],
+            senders.get((row["campaign_id"], row["account_id"]), ""),
+            row["day"],
+            _totals(row),
+        )
+        for row in counted.iterator()
     ]
     days = {first + _ONE_DAY * number: Totals() for number in range((last - first).days + 1)}
-    for _, day, totals in found:
-        days[day] += totals
+    for each in found:
+        days[each.day] += each.totals
     daily = [Line(day.isoformat(), day.isoformat(), totals) for day, totals in days.items()]
     lines = daily if by is By.DAY else _lines(found, _NAMERS[by])
     return Statistics(first, last, by, lines, daily)
@@ -161,39 +178,38 @@ def _under_way(caller: Caller, begin: datetime, end: datetime) -> Iterator[Campa
     return own.exclude(ended).only("campaign_id", "name", "from_email").iterator()
 
 
-def _lines(
-    found: Sequence[tuple[Campaign, date, Totals]], name: Callable[[Campaign], tuple[str, str]]
-) -> list[Line]:
+def _lines(found: Sequence[_Found], name: Callable[[_Found], tuple[str, str]]) -> list[Line]:
     """The largest first."""
     summed: dict[tuple[str, str], Totals] = {}
-    for campaign, _, totals in found:
-        key = name(campaign)
-        summed[key] = summed.get(key, Totals()) + totals
+    for each in found:
+        key = name(each)
+        summed[key] = summed.get(key, Totals()) + each.totals
     lines = [Line(*key, totals) for key, totals in summed.items()]
     return sorted(lines, key=lambda line: (-line.totals.sent, line.key))
 
 
-def _sender(campaign: Campaign) -> tuple[str, str]:
+def _sender(found: _Found) -> tuple[str, str]:
+    sender = found.sender or found.campaign.from_email
     try:
-        address = parse_address(campaign.from_email).address.lower()
+        address = parse_address(sender).address.lower()
     except InvalidMessage:
-        address = campaign.from_email.lower()
+        address = sender.lower()
     return address, address
 
 
-def _domain(campaign: Campaign) -> tuple[str, str]:
-    domain = _sender(campaign)[0].rpartition("@")[2]
+def _domain(found: _Found) -> tuple[str, str]:
+    domain = _sender(found)[0].rpartition("@")[2]
     return domain, domain
 
 
-def _itself(campaign: Campaign) -> tuple[str, str]:
-    return campaign.campaign_id, campaign.name
+def _campaign(found: _Found) -> tuple[str, str]:
+    return found.campaign.campaign_id, found.campaign.name
 
 
-_NAMERS: dict[By, Callable[[Campaign], tuple[str, str]]] = {
+_NAMERS: dict[By, Callable[[_Found], tuple[str, str]]] = {
     By.SENDER: _sender,
     By.DOMAIN: _domain,
-    By.CAMPAIGN: _itself,
+    By.CAMPAIGN: _campaign,
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -53,13 +54,18 @@ class ResolutionSerializer(RetrySerializer):
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     """One recipient; `reply` holds the server's words.
 
-    The moments from `delivered_at` on are the first of their kind, by people.
+    `account_id` is the account that sends to it: null where it goes by no account, and where
+    several share the campaign until one of them takes it. The moments from `delivered_at` on are
+    the first of their kind, by people.
     """
+
+    account_id = serializers.UUIDField(source="goes_by", allow_null=True)
 
     class Meta:
         model = Delivery
         fields = (
             "email",
+            "account_id",
             "state",
             "attempts",
             "next_attempt_at",
@@ -187,7 +193,10 @@ class DeliveryViewSet(mixins.ListModelMixin, TenantViewSet[Delivery]):
             return rows
         campaigns = Campaign.objects.for_caller(self.caller).only("pk")
         campaign = get_object_or_404(campaigns, campaign_id=self.kwargs["campaign_id"])
-        rows = _narrow(rows.filter(campaign=campaign), self.request, "state", DeliveryState.values)
+        rows = rows.filter(campaign=campaign).annotate(
+            goes_by=Coalesce("account_id", "campaign__account_id")
+        )
+        rows = _narrow(rows, self.request, "state", DeliveryState.values)
         response = self.request.query_params.get("response")
         if response is not None:
             if response not in RESPONSES:

@@ -21,6 +21,7 @@ from campaigns.engine.lanes import Lane, choose, divide, leave_out
 from campaigns.engine.outcomes import Finished, record
 from campaigns.engine.pace import Pace
 from campaigns.engine.sender import Sender
+from campaigns.engine.sent_by import note_accounts
 from campaigns.lifecycle import forget_trouble, hold_back, judge_failures
 from campaigns.models import Campaign, CampaignStatus, DeliveryState, SendShift
 from campaigns.servers import connections_for
@@ -269,6 +270,7 @@ class Worker:
             assert lane is not None, "no more was claimed than may be sent"
             message_id = lane.composer.message_id(each.pk, each.attempt)
             assignments.append(Assignment(each, person, message_id, lane.number))
+        note_accounts(assignments, lanes)
         if skipped:
             record(self._shift, skipped)
         return assignments

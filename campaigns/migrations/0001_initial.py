@@ -524,6 +524,19 @@ class Migration(migrations.Migration):
                 ("opened_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("clicked_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
+                    "account",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="accounts.emailaccount",
+                    ),
+                ),
+                (
                     "campaign",
                     models.ForeignKey(
                         db_constraint=False,

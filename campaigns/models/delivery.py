@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 from django.db.models import Q
 
+from accounts.models import EmailAccount
 from campaigns.models.campaign import Campaign
 from campaigns.models.send_shift import SendShift
 from contacts.models import Contact
@@ -55,10 +56,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 class Delivery(models.Model):
     """`reply` holds the server's last words, or ours where it said nothing.
 
-    `shift` is set exactly while the state is sending; `next_attempt_at` exactly while it is
-    deferred. `message_id` is that of the last attempt, `provider_id` the name that its provider
-    gave it (SES's message id). The moments from `delivered_at` on are the first of their kind,
-    by whichever report; `DeliveryEvent` has them all.
+    `account` is by which of several accounts it goes, or went; None where the campaign has but
+    one way out; it stays when that account is deleted. `shift` is set exactly while the state is
+    sending; `next_attempt_at` exactly while it is deferred. `message_id` is that of the last
+    attempt, `provider_id` the name that its provider gave it (SES's message id). The moments
+    from `delivered_at` on are the first of their kind, by whichever report; `DeliveryEvent` has
+    them all.
     """
 
     # No constraints of the database: see campaigns.delivery_keys.
@@ -78,6 +81,16 @@ class Delivery(models.Model):
         db_constraint=False,
     )
     email = models.CharField(max_length=320)
+    account = models.ForeignKey(
+        EmailAccount,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+        editable=False,
+    )
     state = models.CharField(
         max_length=9, choices=DeliveryState.choices, default=DeliveryState.QUEUED
     )

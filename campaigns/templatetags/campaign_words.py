@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django import template
 
 from campaigns.engine.allowance import say_limits
 from campaigns.models import RESPONSES, Campaign, CampaignStatus, Delivery, Measure, Variant
+from campaigns.recipients import sender_of
 from campaigns.report import HOUR
 from campaigns.subject_testing import results, subject_test_of
 from mailhub.templatetags.charts import Chart, ChartColumn
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 register = template.Library()
 _TENTH = 10
+_LISTED = ("opened", "clicked", "bounced")
 _BEST_FIRST = ("opened", "clicked", "unsubscribed", "bounced", "complained")
 
 
@@ -126,6 +129,12 @@ def number_of(progress: Progress, show: str) -> int:
 
 
 @register.filter
+def sent_by(delivery: Delivery, addresses: Mapping[tuple[int, UUID | None], str]) -> str:
+    """The address from which one of several accounts writes to it."""
+    return sender_of(delivery, addresses)
+
+
+@register.filter
 def responses_to(delivery: Delivery) -> list[tuple[str, datetime]]:
     """What followed on a message, each with its first moment, in the order in which it did."""
     names = ("delivered", *RESPONSES)
@@ -147,6 +156,15 @@ def responses_with_shares(progress: Progress, campaign: Campaign) -> list[tuple[
             share = f"{100 * number / progress.sent:.1f} %" if progress.sent else ""
             found.append((name, number, share))
     return found
+
+
+@register.filter
+def listed_responses(progress: Progress, campaign: Campaign) -> list[tuple[str, int | None, str]]:
+    """Opens, clicks and bounces in the list: None for what is not counted for this campaign."""
+    counted = responses_with_shares(progress, campaign) if campaign.started_at else []
+    found: dict[str, tuple[int | None, str]] = dict.fromkeys(_LISTED, (None, ""))
+    found |= {name: (number, share) for name, number, share in counted if name in found}
+    return [(name, *found[name]) for name in _LISTED]
 
 
 @register.filter

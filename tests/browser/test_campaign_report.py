@@ -16,6 +16,7 @@ from campaigns.models import (
     CampaignStatus,
     EventKind,
     EventSource,
+    SenderShare,
     SendingPulse,
 )
 from contacts.models import Contact, ContactStatus
@@ -50,6 +51,7 @@ def test_a_link_of_a_test_message_says_so(desk: Desk, people: People) -> None:
 
 def test_the_report_from_its_numbers_to_one_recipient(members_desk: Desk, people: People) -> None:
     campaign = _reported(people)
+    _share_between(people, campaign)
     page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
     expect(page.get_by_role("heading", name="What came back")).to_be_visible()
     members_desk.look("campaign-report")
@@ -69,7 +71,20 @@ def test_the_report_from_its_numbers_to_one_recipient(members_desk: Desk, people
     assert "sent1@example.com" in download.value.path().read_text()
     page.get_by_role("link", name="Domains and hours").click()
     expect(page.get_by_role("rowheader", name="example.com")).to_be_visible()
+    expect(page.get_by_role("heading", name="By sender")).to_be_visible()
     members_desk.look("campaign-breakdown")
+
+
+def _share_between(people: People, campaign: Campaign) -> None:
+    """Two accounts sent it, one of them to every third recipient."""
+    one, two = (
+        people.connect_account(people.member, email_address=f"{name}@acme.example")
+        for name in ("news", "letters")
+    )
+    SenderShare.objects.create(campaign=campaign, account=one, weight=2)
+    SenderShare.objects.create(campaign=campaign, account=two)
+    for number, key in enumerate(campaign.deliveries.values_list("pk", flat=True)):
+        campaign.deliveries.filter(pk=key).update(account=two if number % 3 == 0 else one)
 
 
 def _reported(people: People) -> Campaign:

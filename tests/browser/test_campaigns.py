@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from campaigns.models import Campaign, CampaignStatus, DeliveryState
+from campaigns.models import Campaign, CampaignStatus, DeliveryState, ResponseTally
 from tests.browser.conftest import Desk, allow_to_log_in
 from tests.pages.mailings import make_campaign, settle
 from tests.people import People
@@ -137,7 +137,11 @@ def test_the_list(members_desk: Desk, people: People) -> None:
             started_at=now - timedelta(hours=2) if began else None,
             completed_at=now - timedelta(minutes=5) if over else None,
             scheduled_at=now + timedelta(days=2) if status == CampaignStatus.SCHEDULED else None,
+            tracks_opens=over,
+            tracks_clicks=over,
         )
+    completed = Campaign.objects.get(status=CampaignStatus.COMPLETED)
+    ResponseTally.objects.create(campaign=completed, opened=21, clicked=8, bounced=2)
     page = members_desk.open("/campaigns")
     members_desk.look("campaigns")
     page.get_by_role("link", name="Paused", exact=True).click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Callable
 from email import message_from_bytes
@@ -14,6 +15,7 @@ from campaigns.lifecycle import resume_campaign
 from campaigns.models import Campaign, CampaignStatus, SendAllowance, SenderShare
 from mailhub.mail.transports.in_memory import InMemoryServer, InMemoryTransport, Step
 from tests.campaigns.conftest import Campaigns, states
+from tests.pages.conftest import log_in
 
 
 class Senders:
@@ -135,3 +137,70 @@ def test_an_account_s_limit_counts_every_campaign(senders: Senders) -> None:
     assert states(second) == {"sent": 2, "queued": 6}
     second.refresh_from_db()
     assert second.paced_until is not None
+
+
+def test_what_each_sent_is_told_apart_in_every_place(senders: Senders) -> None:
+    people = senders.campaigns.people
+    one, two = senders.accounts
+    senders.campaigns.add_contacts(40)
+    senders.server(two).script.answer(Step.DATA, "554 5.7.1 Not from here", times=1)
+    campaign = senders.start(
+        SenderShare(account=one, weight=3),
+        SenderShare(account=two, weight=1, from_email="Two <news@other.example>"),
+    )
+    senders.campaigns.finish(campaign, senders.connect)
+    rows = people.viewer.api.get(f"/api/campaigns/{campaign.campaign_id}/deliveries").json()
+    by_account = Counter((row["account_id"], row["state"]) for row in rows["deliveries"])
+    assert by_account == {
+        (str(one.pk), "sent"): 30,
+        (str(two.pk), "sent"): 9,
+        (str(two.pk), "failed"): 1,
+    }
+    lines = people.viewer.api.get("/api/statistics?by=sender").json()["rows"]
+    assert [(line["key"], line["sent"], line["failed"]) for line in lines] == [
+        ("one@acme.example", 30, 0),
+        ("news@other.example", 9, 1),
+    ]
+    browser = log_in(people.viewer)
+    page = browser.get(f"/campaigns/{campaign.campaign_id}/recipients?show=failed").text
+    assert "Two &lt;news@other.example&gt;" in page
+    assert "one@acme.example" not in page
+    file = browser.get(f"/campaigns/{campaign.campaign_id}/recipients.csv").getvalue().decode()
+    found = Counter(row["sender"] for row in csv.DictReader(file.splitlines()))
+    assert found == {"one@acme.example": 30, "Two <news@other.example>": 10}
+    parts = browser.get(f"/campaigns/{campaign.campaign_id}/breakdown").context["senders"]
+    assert [(part.name, part.recipients, part.sent, part.failed) for part in parts] == [
+        ("one@acme.example", 30, 30, 0),
+        ("Two <news@other.example>", 10, 9, 1),
+    ]
+
+
+def test_what_the_other_does_counts_for_the_other(senders: Senders) -> None:
+    one, two = senders.accounts
+    senders.campaigns.add_contacts(20)
+    senders.server(one).script.answer(Step.LOGIN, "535 5.7.8 Wrong password")
+    campaign = senders.start(SenderShare(account=one), SenderShare(account=two))
+    senders.campaigns.finish(campaign, senders.connect)
+    assert set(campaign.deliveries.values_list("account", flat=True)) == {two.pk}
+
+
+def test_what_an_account_sent_is_known_when_the_account_is_gone(senders: Senders) -> None:
+    one, two = senders.accounts
+    senders.campaigns.add_contacts(4)
+    campaign = senders.start(SenderShare(account=one), SenderShare(account=two))
+    senders.campaigns.finish(campaign, senders.connect)
+    two.delete()
+    path = f"/campaigns/{campaign.campaign_id}/recipients"
+    page = log_in(senders.campaigns.people.viewer).get(path).text
+    assert (page.count("one@acme.example"), page.count("an account that was removed")) == (2, 2)
+
+
+def test_a_campaign_by_one_account_names_it(senders: Senders) -> None:
+    people, one = senders.campaigns.people, senders.accounts[0]
+    senders.campaigns.add_contacts(2)
+    fields = {"subject": "Hi", "html_body": "<p>Hi</p>", "from_email": "one@acme.example"}
+    changes = Changes(fields=fields, everyone=True, account=one)
+    campaign = launch(create_draft(people.member.caller, changes))
+    senders.campaigns.finish(campaign, senders.connect)
+    rows = people.viewer.api.get(f"/api/campaigns/{campaign.campaign_id}/deliveries").json()
+    assert {row["account_id"] for row in rows["deliveries"]} == {str(one.pk)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
 
 import pytest
@@ -209,3 +210,22 @@ def test_the_report_of_others_is_not_there(
     stranger = visit(people.stranger)
     for part in ("recipients", "recipients.csv", "breakdown", "pace"):
         assert stranger.get(f"/campaigns/{campaign.campaign_id}/{part}").status_code == 404
+
+
+def test_the_list_says_what_came_back_where_it_is_counted(
+    people: People, campaign: Campaign, client: Client
+) -> None:
+    make_campaign(people.member, name="Uncounted", sent=4)
+    make_campaign(people.member, name="Unsent", status=CampaignStatus.DRAFT, started_at=None)
+    rows = client.get("/campaigns").text.split("<tr>")[2:]
+    cells = [
+        re.findall(r'data-column="(Opened|Clicked|Bounced)">(.*?)</td>', row, re.DOTALL)
+        for row in rows
+    ]
+    plain = [[(name, re.sub(r"<.*?>", "", text)) for name, text in found] for found in cells]
+    nothing = [("Opened", "–"), ("Clicked", "–")]
+    assert plain == [
+        [*nothing, ("Bounced", "–")],
+        [*nothing, ("Bounced", "0 0.0 %")],
+        [("Opened", "2 20.0 %"), ("Clicked", "1 10.0 %"), ("Bounced", "1 10.0 %")],
+    ]
