@@ -370,5 +370,6 @@ class _KilledQueries:
         if not sql.startswith(_OF_TRANSACTIONS):
             self._left -= 1
             if self._left < 0:
+                context["cursor"].close()  # a dead process leaves none behind
                 raise Killed
         return execute(sql, params, many, context)
