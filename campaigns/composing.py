@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from campaigns.feedback.proof import proof_writer, return_path
 from campaigns.files import read_attachments
@@ -19,8 +19,7 @@ from mailhub.mail.message import Attachment
 from mailhub.mail.transports.base import Envelope
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """What of a contact may stand in a message; an address alone has no more than that."""
 
     email: str
@@ -51,7 +50,8 @@ class Person:
         return {**contact, "contact": contact}
 
 
-PERSON_FIELDS = ("email", "first_name", "last_name", "company", "attributes")
+_OWN_FIELDS = ("email", "first_name", "last_name", "company")
+PERSON_FIELDS = (*_OWN_FIELDS, "attributes")
 
 
 class Composer:
@@ -108,6 +108,14 @@ class Composer:
     def message_id(self, delivery: int, attempt: int) -> str:
         """One for each attempt, told from the row alone, and not to be guessed."""
         return f"<{self._write_proof(delivery)}.{attempt}.{self._campaign_id}@{self.domain}>"
+
+    @property
+    def person_fields(self) -> tuple[str, ...]:
+        """What of a contact its messages say, in the order of `Person`."""
+        known = {*_OWN_FIELDS, *(f"contact.{name}" for name in _OWN_FIELDS), *self.links(0, 0)}
+        compiled = (self._template, self._other)
+        is_known = all(each.is_plain and each.variables <= known for each in compiled)
+        return _OWN_FIELDS if is_known else PERSON_FIELDS
 
     @property
     def html(self) -> str:

@@ -83,7 +83,7 @@ def create_tallies(connection: BaseDatabaseWrapper) -> None:
 def remove_tallies(connection: BaseDatabaseWrapper) -> None:
     """Drop the triggers."""
     is_sqlite = connection.vendor == "sqlite"
-    of = dict.fromkeys(_EVENTS, "campaign_deliveries") | {"gone": "campaigns"}
+    of = dict.fromkeys((*_EVENTS, "moved"), "campaign_deliveries") | {"gone": "campaigns"}
     drops = [
         f"DROP TRIGGER IF EXISTS campaign_tally_{name}" + ("" if is_sqlite else f" ON {table}")
         for name, table in of.items()
@@ -108,6 +108,13 @@ def _sqlite() -> list[str]:
             f" WHERE campaign_id = {row}.campaign_id;"
         )
 
+    changes = (
+        f"{each} = {each} + (new.state = '{each}') - (old.state = '{each}')" for each in STATES
+    )
+    changed = (
+        f"UPDATE campaign_tallies SET {', '.join(changes)}"  # noqa: S608 - constants
+        " WHERE campaign_id = new.campaign_id;"
+    )
     begin = (
         f"INSERT INTO campaign_tallies (campaign_id, {_COLUMNS})"  # noqa: S608 - constants
         f" SELECT new.campaign_id, {', '.join('0' * len(STATES))} WHERE NOT EXISTS"
@@ -118,9 +125,11 @@ def _sqlite() -> list[str]:
     return [
         f"CREATE TRIGGER campaign_tally_insert AFTER INSERT {deliveries} BEGIN {begin} {added} END",
         f"CREATE TRIGGER campaign_tally_delete AFTER DELETE {deliveries} BEGIN {taken} END",
-        f"CREATE TRIGGER campaign_tally_update AFTER UPDATE OF state, campaign_id {deliveries}"
-        " WHEN old.state <> new.state OR old.campaign_id <> new.campaign_id"
-        f" BEGIN {taken} {begin} {added} END",
+        f"CREATE TRIGGER campaign_tally_update AFTER UPDATE OF state {deliveries}"
+        " WHEN old.state <> new.state AND old.campaign_id = new.campaign_id"
+        f" BEGIN {changed} END",
+        f"CREATE TRIGGER campaign_tally_moved AFTER UPDATE OF campaign_id {deliveries}"
+        f" WHEN old.campaign_id <> new.campaign_id BEGIN {taken} {begin} {added} END",
         "CREATE TRIGGER campaign_tally_gone AFTER DELETE ON campaigns"
         " BEGIN DELETE FROM campaign_tallies WHERE campaign_id = old.id; END",
     ]

@@ -13,11 +13,12 @@ from campaigns import (
     topic_views,
     views,
 )
+from campaigns.links.tokens import PATHS, Purpose
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("u/<str:token>", public_views.unsubscribe, name="unsubscribe"),
-    path("o/<str:token>.gif", public_views.open_image, name="open"),
-    path("c/<str:token>", public_views.follow_link, name="click"),
+    path(f"{PATHS[Purpose.LEAVE]}<str:token>", public_views.unsubscribe, name="unsubscribe"),
+    path(f"{PATHS[Purpose.OPEN]}<str:token>.gif", public_views.open_image, name="open"),
+    path(f"{PATHS[Purpose.CLICK]}<str:token>", public_views.follow_link, name="click"),
     path("sender-check", sender_views.show_sender_check, name="sender-check"),
     path("settings/ses-topics", topic_views.list_topics, name="ses-topics"),
     path("settings/ses-topics/add", topic_views.add, name="add-ses-topic"),

@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 
 from django.conf import settings
 from django.db import transaction
-from django.urls import reverse
 from django.utils import timezone
 
 from contacts.joining import leave, subscribe
@@ -22,6 +21,9 @@ from contacts.models import (
     SuppressionReason,
 )
 from contacts.tokens import Purpose, read_token, write_token
+
+# Before the token. A process that sends mail needs to know no other address of the site.
+PATH = "preferences/"
 
 
 def preferences_url(contact: Contact) -> str:
@@ -36,7 +38,7 @@ def preferences_url_of(contact: int) -> str:
 
 def preferences_path(contact: int) -> str:
     """The same within this site."""
-    return reverse("preferences", args=[write_token(Purpose.PREFERENCES, contact)])
+    return f"/{PATH}{write_token(Purpose.PREFERENCES, contact)}"
 
 
 def find_person(token: str) -> Contact | None:

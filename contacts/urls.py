@@ -3,10 +3,11 @@
 from django.urls import URLPattern, URLResolver, path
 
 from contacts import list_views, person_views, public_views, segment_views, views
+from contacts.preferences import PATH
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("confirm/<str:token>", public_views.confirm_membership, name="confirm"),
-    path("preferences/<str:token>", public_views.choose_preferences, name="preferences"),
+    path(f"{PATH}<str:token>", public_views.choose_preferences, name="preferences"),
     path("contacts", views.list_contacts, name="contacts"),
     path("contacts/import", views.import_contacts, name="import-contacts"),
     path("contacts/import/preview", views.preview_import, name="preview-import"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -13,8 +13,7 @@ from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState, 
 from campaigns.subject_testing import open_for
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A delivery in this worker's hand. `attempt` counts from 1."""
 
     pk: int

@@ -26,6 +26,8 @@ import os
 import time
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -46,6 +48,12 @@ _ORPHANED_AFTER = timedelta(days=1)
 def journal_folder() -> Path:
     """Where this machine's journals lie."""
     return make_private_folder(Path(settings.MAILHUB_DATA_DIR) / "journal")
+
+
+@lru_cache(maxsize=64)
+def _as_json(words: str) -> str:
+    """Most replies are the same few."""
+    return json.dumps(words)
 
 
 class Journal:
@@ -69,17 +77,10 @@ class Journal:
 
     def ended(self, finished: Finished) -> None:
         """What became of it."""
-        words = json.dumps(
-            [
-                finished.attempt,
-                finished.state,
-                finished.reply,
-                finished.message_id,
-                finished.provider_id,
-                finished.held_seconds,
-            ]
-        )
-        self._write(finished.delivery, b"R %d %s\n" % (finished.delivery, words.encode()))
+        delivery, attempt, state, reply, message_id, provider_id, held = finished
+        words = f"{_as_json(reply)}, {encode_basestring_ascii(message_id)}"
+        line = f'R {delivery} [{attempt}, "{state}", {words}, {_as_json(provider_id)}, {held}]\n'
+        self._write(delivery, line.encode())
 
     def has_started(self, delivery: int) -> bool:
         """Whether its content may have left, and its outcome is not in the database."""

@@ -51,7 +51,7 @@ class Lane:
         """Whether its connections are no good, or its provider takes nothing now."""
         if not self.senders:
             return False
-        return self._held is not None or not any(sender.is_alive() for sender in self.senders)
+        return self._held is not None or all(sender.is_over for sender in self.senders)
 
     @property
     def trouble(self) -> MailError | None:
@@ -110,6 +110,10 @@ def divide(lanes: Sequence[Lane], wanted: int) -> list[Grant]:
 
 def choose(lanes: Sequence[Lane], delivery: int, left: dict[int, int]) -> Lane | None:
     """Who writes to this delivery: the one whose part it is, else who may send most now."""
+    if len(lanes) == 1:
+        [own] = lanes
+        left[own.number] -= 1
+        return own if left[own.number] >= 0 else None
     position = delivery % sum(lane.weight for lane in lanes)
     own = lanes[0]
     for own in lanes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -20,8 +21,7 @@ from contacts.models import Contact
 from mailhub.retrying import next_try
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """One attempt that has ended: the delivery's key, its new state and the server's words.
 
     `provider_id` is the name that the provider gave the message. `held_seconds` is set where
@@ -45,9 +45,10 @@ def record(shift: SendShift, finished: Sequence[Finished]) -> None:
     tries has failed.
     """
     now = timezone.now()
-    finished = [_given_up(each) for each in finished]
-    ended = [each for each in finished if each.state != DeliveryState.DEFERRED]
     deferred = [each for each in finished if each.state == DeliveryState.DEFERRED]
+    ended = [each for each in finished if each.state != DeliveryState.DEFERRED]
+    ended += [_given_up(each) for each in deferred if _is_used_up(each)]
+    deferred = [each for each in deferred if not _is_used_up(each)]
     with transaction.atomic():
         _record_deferred(shift, deferred, now)
         changed = _record_ended(shift, ended, now)
@@ -72,21 +73,36 @@ def record(shift: SendShift, finished: Sequence[Finished]) -> None:
         )
 
 
-def _given_up(finished: Finished) -> Finished:
-    used_up = finished.attempt % settings.MAILHUB_SEND_ATTEMPTS == 0 and not finished.held_seconds
-    if used_up and finished.state == DeliveryState.DEFERRED:
-        return replace(finished, state=DeliveryState.FAILED)
-    return finished
+def _is_used_up(deferred: Finished) -> bool:
+    return deferred.attempt % settings.MAILHUB_SEND_ATTEMPTS == 0 and not deferred.held_seconds
 
 
-# Both databases name the columns of VALUES column1, column2 …
+def _given_up(deferred: Finished) -> Finished:
+    return deferred._replace(state=DeliveryState.FAILED)
+
+
+# The outcomes travel as one parameter: thousands of them would each be prepared in Python.
+_ENDED = {
+    "sqlite": """
+        SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
+            json_extract(value, '$[2]') AS reply, json_extract(value, '$[3]') AS message_id,
+            json_extract(value, '$[4]') AS attempts, json_extract(value, '$[5]') AS provider_id
+        FROM json_each(%s)
+    """,
+    "postgresql": """
+        SELECT (value ->> 0)::bigint AS id, value ->> 1 AS state, value ->> 2 AS reply,
+            value ->> 3 AS message_id, (value ->> 4)::smallint AS attempts,
+            value ->> 5 AS provider_id
+        FROM json_array_elements(%s::json)
+    """,
+}
 _RECORD = """
 UPDATE campaign_deliveries
-SET state = ended.column2, reply = ended.column3, message_id = ended.column4,
-    attempts = ended.column5, provider_id = ended.column6, finished_at = %s, shift_id = NULL
-FROM (VALUES {rows}) AS ended
-WHERE campaign_deliveries.id = ended.column1
-  AND campaign_deliveries.shift_id = %s AND campaign_deliveries.state = 'sending'
+SET state = ended.state, reply = ended.reply, message_id = ended.message_id,
+    attempts = ended.attempts, provider_id = ended.provider_id, finished_at = %s, shift_id = NULL
+FROM ({ended}) AS ended
+WHERE campaign_deliveries.id = ended.id
+  AND {own}campaign_deliveries.shift_id = %s AND {own}campaign_deliveries.state = 'sending'
 RETURNING campaign_deliveries.contact_id, campaign_deliveries.state
 """
 
@@ -97,22 +113,18 @@ def _record_ended(
     """The contact and the state of each that has changed."""
     if not finished:
         return []
-    rows = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(finished))
-    values = [
-        value
-        for each in finished
-        for value in (
-            each.delivery,
-            str(each.state),
-            each.reply,
-            each.message_id,
-            each.attempt,
-            each.provider_id[:LONGEST_PROVIDER_ID],
-        )
-    ]
+    rows = json.dumps(
+        [
+            (delivery, state, reply, message_id, attempt, provider_id[:LONGEST_PROVIDER_ID])
+            for delivery, attempt, state, reply, message_id, provider_id, _ in finished
+        ]
+    )
     moment = connection.ops.adapt_datetimefield_value(now)
+    # SQLite would go through all outcomes for each row in this shift's hand.
+    own = "+" if connection.vendor == "sqlite" else ""
+    statement = _RECORD.format(ended=_ENDED[connection.vendor], own=own)
     with connection.cursor() as cursor:
-        cursor.execute(_RECORD.format(rows=rows), [moment, *values, shift.pk])
+        cursor.execute(statement, [moment, rows, shift.pk])
         changed: list[tuple[int | None, str]] = cursor.fetchall()
     return changed
 

@@ -1,12 +1,15 @@
-"""A sender: one thread with one kept-open connection, sending what is on the board."""
+"""A sender: one kept-open connection, sending what is on the board, in steps.
+
+Who takes the steps is another's business: a thread of its own (`engine.threads`) or a loop over
+many (`engine.loop`).
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from enum import Enum
 from typing import Any
-
-from django.db import connection
 
 from campaigns.composing import Composer
 from campaigns.engine.board import Assignment, Board
@@ -16,7 +19,15 @@ from campaigns.models import DeliveryState
 from mailhub.logs import get_logger
 from mailhub.mail.errors import InvalidMessage, MailError, RateExceeded, Reply, SendingHeld
 from mailhub.mail.merge import TemplateError
-from mailhub.mail.transports.base import Job, Outcome, Result, Transport
+from mailhub.mail.transports.base import (
+    Job,
+    Need,
+    Outcome,
+    Pause,
+    Result,
+    Sending,
+    Transport,
+)
 
 log = get_logger(__name__)
 
@@ -38,7 +49,16 @@ class LeaseLost(Exception):
     """This worker may send nothing more."""
 
 
-class Sender(threading.Thread):
+class Idle(Enum):
+    """There is nothing to send now: go on when there is, or when the board is closed."""
+
+    UNTIL_WORK = "until_work"
+
+
+Step = Pause | Need | Idle
+
+
+class Sender:
     """Ends when the board is closed, when the lease is lost or when its connection is no good.
 
     In the last case `trouble` says why: nothing can be sent, or messages are lost one after
@@ -53,31 +73,34 @@ class Sender(threading.Thread):
         board: Board,
         journal: Journal,
         composer: Composer,
-        make_transport: MakeTransport,
+        transport: Transport,
         is_held: Callable[[], bool],
         *,
         lane: int = 0,
     ) -> None:
-        super().__init__(name="campaign-sender", daemon=True)
-        self._lane = lane
+        self.lane = lane
+        self.transport = transport
         self.trouble: MailError | None = None
         self.has_answered = False
-        self._board = board
+        self.is_over = False
+        self.board = board
         self._journal = journal
         self._composer = composer
-        self._make_transport = make_transport
         self._is_held = is_held
         self._taken: dict[int, Assignment] = {}
         self._fruitless = 0
-        self._is_broken = False
+        self._is_broken = True
         self._held: SendingHeld | None = None
         self._last_trouble = MailError("")
 
-    def run(self) -> None:
-        transport = self._make_transport()
+    def steps(self) -> Generator[Step, None, None]:
+        """Its work from beginning to end; at its end `is_over`. Raises nothing."""
         try:
-            while self._board.await_work(self._lane):
-                self._send_what_waits(transport)
+            while self.board.is_open:
+                if self.board.waiting_for(self.lane):
+                    yield from self._send_what_waits()
+                else:
+                    yield Idle.UNTIL_WORK
         except MailError as error:
             self.trouble = error
             self._defer_what_was_refused(error)
@@ -88,15 +111,24 @@ class Sender(threading.Thread):
             self.trouble = MailError("The sender failed; the log says more.")
         finally:
             self._account_for_the_rest()
-            transport.close()
-            connection.close()  # an allowance that is shared lies in the database
+            self.is_over = True
 
-    def _send_what_waits(self, transport: Transport) -> None:
+    def _send_what_waits(self) -> Generator[Pause | Need, None, None]:
         """One run over the connection: until the board is empty or the connection is lost."""
-        transport.open()
+        if self._is_broken:
+            yield Need.OPEN
         self._is_broken = False
-        for assignment, outcome in transport.send_many(self._jobs(), before_data=self._begin):
-            self._end(assignment, outcome)
+        with closing(self.transport.steps(self._jobs(), self._begin)) as run:
+            trouble: MailError | None = None
+            while (step := _next(run, trouble)) is not None:
+                trouble = None
+                if isinstance(step, (Pause, Need)):
+                    try:
+                        yield step
+                    except MailError as error:
+                        trouble = error
+                else:
+                    self._end(*step)
         if self._held is not None:
             raise self._held
         if self._fruitless >= _MOST_FRUITLESS:
@@ -104,7 +136,7 @@ class Sender(threading.Thread):
 
     def _jobs(self) -> Iterator[Job[Assignment]]:
         while not self._is_broken and self._is_held():
-            assignment = self._board.take(self._lane)
+            assignment = self.board.take(self.lane)
             if assignment is None:
                 return
             self._taken[assignment.claimed.pk] = assignment
@@ -170,7 +202,7 @@ class Sender(threading.Thread):
         )
         self._journal.ended(finished)
         del self._taken[claimed.pk]
-        self._board.finish(finished)
+        self.board.finish(finished)
 
     def _account_for_the_rest(self) -> None:
         """What was taken and has no outcome goes back, unless its content may have left."""
@@ -178,8 +210,17 @@ class Sender(threading.Thread):
         for pk in offered:
             words = "The sender failed before the server's answer was seen."
             self._finish(self._taken[pk], DeliveryState.UNCERTAIN, words)
-        self._board.put_back(self._taken.values())
+        self.board.put_back(self._taken.values())
         self._taken.clear()
+
+
+def _next(
+    run: Sending[Assignment], trouble: MailError | None
+) -> Pause | Need | tuple[Assignment, Outcome] | None:
+    try:
+        return next(run) if trouble is None else run.throw(trouble)
+    except StopIteration:
+        return None
 
 
 def _is_about_the_connection(outcome: Outcome) -> bool:

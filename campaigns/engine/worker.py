@@ -6,22 +6,23 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
 from campaigns.audience import DELETED, bare_addresses, not_mailable
-from campaigns.composing import PERSON_FIELDS, Person
+from campaigns.composing import Person
 from campaigns.engine.allowance import allowance_of
 from campaigns.engine.board import Assignment, Board
 from campaigns.engine.claims import Claimed, claim, release
 from campaigns.engine.journal import Journal
 from campaigns.engine.lanes import Lane, choose, divide, leave_out
+from campaigns.engine.loop import Loop
 from campaigns.engine.outcomes import Finished, record
 from campaigns.engine.pace import Pace
 from campaigns.engine.sender import Sender
 from campaigns.engine.sent_by import note_accounts
+from campaigns.engine.threads import SenderThread
 from campaigns.lifecycle import forget_trouble, hold_back, judge_failures
 from campaigns.models import Campaign, CampaignStatus, DeliveryState, SendShift
 from campaigns.servers import connections_for
@@ -77,7 +78,9 @@ class Worker:
         self._may_go_on = may_go_on
         self._tell_of_answer = has_answered
         self._has_answered = False
-        self._board = Board(len(self._lanes))
+        self._loop = Loop()
+        self._threads: list[SenderThread] = []
+        self._board = Board(len(self._lanes), self._loop.wake)
         self._bare_addresses = bare_addresses(shift.campaign)
         self._paces: deque[tuple[float, int]] = deque()
         self._pace = Pace(carried=shift.rate, began=time.monotonic())
@@ -99,6 +102,7 @@ class Worker:
 
     def work(self) -> None:
         """Send until nothing is due, the time is up, or nothing can be sent."""
+        self._loop.start()
         try:
             while self._may_work():
                 self._refill()
@@ -118,9 +122,10 @@ class Worker:
 
     def _await_senders(self) -> None:
         """Let each end its message. One that hangs is left alone: it cannot outlast the lease."""
+        self._loop.close()
         deadline = time.monotonic() + _LAST_MESSAGE_SECONDS
-        for sender in self._senders():
-            sender.join(max(0.0, deadline - time.monotonic()))
+        for thread in (self._loop, *self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     @property
     def trouble(self) -> MailError | None:
@@ -181,11 +186,13 @@ class Worker:
         size = self._batch_size()
         if self._board.waiting > size // 2 or not self._claim_is_worthwhile():
             return
+        lanes = self._usable()
+        if not lanes:
+            return
         granted = self._insist(lambda: self._allowance.take(size))
         if not granted.count:
             self._wait_for_rate(granted.wait)
             return
-        lanes = self._usable()
         parts = self._insist(lambda: divide(lanes, granted.count))
         left = {lane.number: part.count for lane, part in zip(lanes, parts, strict=True)}
         self._is_paced = False
@@ -227,12 +234,17 @@ class Worker:
                     self._board,
                     self._journal,
                     lane.composer,
-                    lane.make_transport,
+                    lane.make_transport(),
                     self._is_held,
                     lane=lane.number,
                 )
                 lane.senders.append(sender)
-                sender.start()
+                if sender.transport.is_patient:
+                    self._loop.add(sender)
+                    continue
+                thread = SenderThread(sender)
+                self._threads.append(thread)
+                thread.start()
 
     def _batch_size(self) -> int:
         """About a second's work; twice the last batch where that was gone sooner.
@@ -250,30 +262,33 @@ class Worker:
     ) -> list[Assignment]:
         """Read what the messages say about people; leave out who must not be written to now."""
         keys = [each.contact for each in claimed if each.contact is not None]
-        rows = Contact.objects.filter(pk__among=keys).values_list("pk", *PERSON_FIELDS)
-        people = {pk: Person(*fields) for pk, *fields in rows}
-        contacts = {pk: person.email for pk, person in people.items()}
+        rows = Contact.objects.filter(pk__among=keys).values_list("pk", *self._person_fields())
+        people = {row[0]: row for row in rows}
+        contacts = {pk: row[1] for pk, row in people.items()}
         reasons = not_mailable(self._campaign.tenant, contacts, [each.email for each in claimed])
         assignments: list[Assignment] = []
         skipped: list[Finished] = []
         for each in claimed:
             person = people.get(each.contact or 0)
-            reason = reasons.get(each.email) or reasons.get(person.email if person else "")
+            reason = reasons.get(each.email) or reasons.get(person[1] if person else "")
             if person is None and each.email not in self._bare_addresses:
                 reason = DELETED
             if reason:
                 tried = each.attempt - 1
                 skipped.append(Finished(each.pk, tried, DeliveryState.SKIPPED, reason, ""))
                 continue
-            person = replace(person, email=each.email) if person else Person(each.email)
             lane = choose(lanes, each.pk, left)
             assert lane is not None, "no more was claimed than may be sent"
             message_id = lane.composer.message_id(each.pk, each.attempt)
-            assignments.append(Assignment(each, person, message_id, lane.number))
+            reached = Person(each.email, *person[2:]) if person else Person(each.email)
+            assignments.append(Assignment(each, reached, message_id, lane.number))
         note_accounts(assignments, lanes)
         if skipped:
             record(self._shift, skipped)
         return assignments
+
+    def _person_fields(self) -> tuple[str, ...]:
+        return max((lane.composer.person_fields for lane in self._lanes), key=len)
 
     def _write_down(self, *, at_once: bool = False) -> None:
         now = time.monotonic()

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from django.conf import settings
-from django.urls import reverse
 
 from campaigns.links.finding import count_links
-from campaigns.links.tokens import LENGTH, Purpose, token_writer, write_token
+from campaigns.links.tokens import LENGTH, PATHS, Purpose, token_writer, write_token
 from campaigns.models import Campaign, CampaignLink
 from contacts.preferences import preferences_url_of
 from mailhub.mail.merge import compile_text, derive_text
@@ -136,9 +135,7 @@ def sample_links() -> dict[str, object]:
 
 def _base(purpose: Purpose) -> str:
     """The address of such a link without its token."""
-    names = {Purpose.LEAVE: "unsubscribe", Purpose.OPEN: "open", Purpose.CLICK: "click"}
-    path = reverse(names[purpose], args=["-"])
-    return f"{settings.MAILHUB_PUBLIC_URL}{path.partition('-')[0]}"
+    return f"{settings.MAILHUB_PUBLIC_URL}/{PATHS[purpose]}"
 
 
 def _mailto() -> str:

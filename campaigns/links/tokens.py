@@ -33,6 +33,10 @@ class Purpose(StrEnum):
     CLICK = "click"
 
 
+# Where each leads, before its token. A process that sends mail needs to know no other address.
+PATHS = {Purpose.LEAVE: "u/", Purpose.OPEN: "o/", Purpose.CLICK: "c/"}
+
+
 class Named(NamedTuple):
     """The keys in a link; 0 for none, as in a test message.
 

@@ -72,6 +72,7 @@ def _check_literal(inner: str) -> None:
         raise InvalidMessage("The domain of an address is not a valid literal.") from None
 
 
+@lru_cache(maxsize=4096)
 def encode_address(address: str) -> str:
     """`local@domain` as it stands in an SMTP path or a header: the domain in A-labels.
 

@@ -36,6 +36,7 @@ import errno
 import re
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
@@ -82,7 +83,13 @@ class Reply:
         return self.code >= 500 and self.code != 503
 
     def __str__(self) -> str:
-        return " ".join(part for part in (str(self.code or ""), self.enhanced, self.text) if part)
+        return _said(self)
+
+
+@lru_cache(maxsize=256)
+def _said(reply: Reply) -> str:
+    parts = (str(reply.code or ""), reply.enhanced, reply.text)
+    return " ".join(part for part in parts if part)
 
 
 class MailError(Exception):

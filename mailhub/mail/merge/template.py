@@ -99,8 +99,16 @@ class MergeTemplate:
     @property
     def variables(self) -> frozenset[str]:
         """All dotted names that the template reads, as far as they are known beforehand."""
-        fields = (self.subject, self.html, self.text, *(each for _, each in self.headers))
-        return frozenset().union(*(each.variables for each in fields))
+        return frozenset().union(*(each.variables for each in self._compiled))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has nothing but plain placeholders: `variables` are all that it reads then."""
+        return all(each.is_plain for each in self._compiled)
+
+    @property
+    def _compiled(self) -> tuple[CompiledText, ...]:
+        return (self.subject, self.html, self.text, *(each for _, each in self.headers))
 
     def render(
         self,

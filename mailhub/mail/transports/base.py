@@ -13,11 +13,11 @@ fails, encryption is refused, the server cannot be reached.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import TracebackType
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from mailhub.mail.errors import MailError, Reply
 
@@ -40,7 +40,7 @@ class Envelope(NamedTuple):
     recipients: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What became of one message.
 
@@ -73,6 +73,30 @@ class Job(NamedTuple, Generic[Key]):
     content: bytes
 
 
+class Pause(NamedTuple):
+    """Nothing can be done before `descriptor` is ready for `event` (as `select.poll` names it).
+
+    Whoever waits goes on at `until`, too, by `time.monotonic`.
+    """
+
+    descriptor: int
+    event: int
+    until: float
+
+
+class Need(Enum):
+    """What a run asks of whoever drives it.
+
+    OPEN: that the transport is open; a MailError from that is thrown into the run.
+    """
+
+    OPEN = "open"
+
+
+# A run of messages: it stops where it has to wait or needs something, and with each outcome.
+Sending = Generator[Pause | Need | tuple[Key, Outcome], None, None]
+
+
 class Transport(ABC):
     """One open way to a mail server."""
 
@@ -103,6 +127,18 @@ class Transport(ABC):
         message is in that state at any moment. It is called again for a message whose
         connection was lost before its last octet had left and that is offered once more.
         """
+
+    # Whether the steps never block, so that one thread may take those of many transports.
+    is_patient: ClassVar[bool] = False
+
+    def steps(
+        self, jobs: Iterable[Job[Key]], before_data: Callable[[Key], None] | None
+    ) -> Sending[Key]:
+        """What `send_many` does, for who waits and opens the transport by himself.
+
+        A run that is closed between two outcomes leaves a connection that can be used.
+        """
+        yield from self.send_many(jobs, before_data=before_data)
 
     def __enter__(self) -> Self:
         self.open()

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import select
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from time import monotonic
 from typing import Generic
 
 from mailhub.mail.errors import DeliveryUncertain, MailError, Reply
-from mailhub.mail.transports.base import Envelope, Job, Key, Outcome, Result, Transport
+from mailhub.mail.transports.base import (
+    Envelope,
+    Job,
+    Key,
+    Need,
+    Outcome,
+    Pause,
+    Result,
+    Sending,
+    Transport,
+)
 from mailhub.mail.transports.session import (
     ConnectionLost,
     Session,
+    Steps,
     after_verdict,
     refused_before_content,
 )
@@ -20,6 +32,13 @@ from mailhub.mail.transports.session import (
 _FRESH_SECONDS = 2.0
 # Connections in a row that carried no message to a reply before a run gives up.
 _MOST_FRUITLESS = 5
+
+
+def wait_for(pause: Pause) -> None:
+    """Wait as long as a pause asks, in this thread."""
+    poll = select.poll()
+    poll.register(pause.descriptor, pause.event)
+    poll.poll(max(pause.until - monotonic(), 0.001) * 1000)
 
 
 class ConnectedTransport(Transport):
@@ -61,7 +80,7 @@ class ConnectedTransport(Transport):
         return self._session is not None and self._session.is_alive()
 
     def send(self, envelope: Envelope, content: bytes) -> Outcome:
-        [(_, outcome)] = list(self._run([Job(None, envelope, content)], None))
+        [(_, outcome)] = list(self.send_many([Job(None, envelope, content)]))
         return outcome
 
     def send_many(
@@ -76,11 +95,32 @@ class ConnectedTransport(Transport):
         outcome; when a new connection cannot be made later, or five in a row carry
         nothing, the rest of the jobs are deferred with the reason.
         """
-        return self._run(jobs, before_data)
+        run = self.steps(jobs, before_data)
+        error: MailError | None = None
+        try:
+            while True:
+                step = run.throw(error) if error is not None else next(run)
+                error = None
+                if isinstance(step, Pause):
+                    wait_for(step)
+                elif isinstance(step, Need):
+                    try:
+                        self.open()
+                    except MailError as trouble:
+                        error = trouble
+                else:
+                    yield step
+        except StopIteration:
+            return
+        finally:
+            run.close()
 
-    def _run(
+    is_patient = True
+
+    def steps(
         self, jobs: Iterable[Job[Key]], before_data: Callable[[Key], None] | None
-    ) -> Iterator[tuple[Key, Outcome]]:
+    ) -> Sending[Key]:
+        """See Transport.steps."""
         if self._session is not None:
             self._used |= monotonic() - self._opened_at > _FRESH_SECONDS
             if not self._session.is_alive():
@@ -90,7 +130,7 @@ class ConnectedTransport(Transport):
             yield from run.outcomes(iter(jobs))
         except GeneratorExit:
             # The caller stopped between two messages; the next one may be announced.
-            if run.announced:
+            if run.announced or run.is_busy:
                 self.drop()
             raise
         except BaseException:
@@ -98,10 +138,8 @@ class ConnectedTransport(Transport):
             raise
 
     @property
-    def session(self) -> Session:
-        """The open connection; it is opened where there is none. Raises MailError."""
-        self.open()
-        assert self._session is not None
+    def session(self) -> Session | None:
+        """The open connection."""
         return self._session
 
     @property
@@ -121,61 +159,66 @@ class _Run(Generic[Key]):
         self, transport: ConnectedTransport, before_data: Callable[[Key], None] | None
     ) -> None:
         self.announced = False
+        self.is_busy = False
         self._transport = transport
         self._before_data = before_data
         self._fruitless = 0
         self._given_up: MailError | None = None
 
-    def outcomes(self, jobs: Iterator[Job[Key]]) -> Iterator[tuple[Key, Outcome]]:
+    def outcomes(self, jobs: Iterator[Job[Key]]) -> Sending[Key]:
         first = True
         job = next(jobs, None)
         while job is not None:
             following = next(jobs, None)
+            self.is_busy = True
             try:
-                outcome = self._send(job, following)
+                outcome = yield from self._send(job, following)
             except MailError as error:
                 if first:
                     raise
                 self._given_up = error
                 outcome = _deferred(error)
-            first = False
+            first = self.is_busy = False
             yield job.key, outcome
             job = following
 
-    def _send(self, job: Job[Key], following: Job[Key] | None) -> Outcome:
+    def _send(
+        self, job: Job[Key], following: Job[Key] | None
+    ) -> Generator[Pause | Need, None, Outcome]:
         if self._given_up is not None:
             return _deferred(self._given_up)
         while True:
             session = self._transport.session
+            while session is None:
+                yield Need.OPEN
+                session = self._transport.session
             if not self.announced:
                 refusal = session.refusal(job.envelope, job.content)
                 if refusal is not None:
                     return Outcome(Result.FAILED, error=refusal)
             retry = self._transport.used
             try:
-                outcome = self._offer(session, job, following)
+                return (yield from self._offer(session, job, following))
             except ConnectionLost as lost:
                 self._lose(lost)
                 if not retry or self._given_up is not None:
                     return _deferred(lost.error, lost.reply)
-                continue
-            return outcome
 
-    def _offer(self, session: Session, job: Job[Key], following: Job[Key] | None) -> Outcome:
+    def _offer(self, session: Session, job: Job[Key], following: Job[Key] | None) -> Steps[Outcome]:
         """One try. ConnectionLost from here means that the content has not left."""
         if not self.announced:
-            session.announce(job.envelope, job.content)
+            yield from session.announce(job.envelope, job.content)
         self.announced = False
-        answers = session.answers()
+        answers = yield from session.answers()
         if not answers.ready:
             self._progress()
             return refused_before_content(answers)
         after = self._allowed(session, following)
         if self._before_data is not None:
             self._before_data(job.key)
-        announced = session.transfer(job.content, after)
+        announced = yield from session.transfer(job.content, after)
         try:
-            verdict = session.verdict()
+            verdict = yield from session.verdict()
         except ConnectionLost as lost:
             self._lose(lost)
             error = DeliveryUncertain(

@@ -21,9 +21,12 @@ from mailhub.mail.errors import (
     Reply,
     ServerTimeout,
 )
-from mailhub.mail.transports.base import Envelope
+from mailhub.mail.transports.base import Envelope, Pause
 from mailhub.mail.transports.connected import ConnectedTransport
-from mailhub.mail.transports.session import Answers, ConnectionLost, Session
+from mailhub.mail.transports.session import Answers, ConnectionLost, Session, Steps
+
+# It never waits.
+_AT_ONCE: tuple[Pause, ...] = ()
 
 
 class Step(StrEnum):
@@ -172,11 +175,13 @@ class _InMemorySession(Session):
             return InvalidMessage("The message is larger than the server takes.")
         return None
 
-    def announce(self, envelope: Envelope, content: bytes) -> None:
+    def announce(self, envelope: Envelope, content: bytes) -> Steps[None]:
+        yield from _AT_ONCE
         self._check()
         self._announced = envelope
 
-    def answers(self) -> Answers:
+    def answers(self) -> Steps[Answers]:
+        yield from _AT_ONCE
         self._check()
         envelope = self._announced
         mail = self._ask(Step.MAIL, "250 OK", envelope.sender)
@@ -191,14 +196,16 @@ class _InMemorySession(Session):
         self._sender, self._accepted = envelope.sender, answers.accepted
         return Answers(mail, recipients, self._ask(Step.DATA, "354 Go ahead"))
 
-    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> bool:
+    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> Steps[bool]:
+        yield from _AT_ONCE
         self._check()
         self._content = content
         if following is not None:
             self._announced = following[0]
         return following is not None
 
-    def verdict(self) -> Reply:
+    def verdict(self) -> Steps[Reply]:
+        yield from _AT_ONCE
         received = ReceivedMessage(Envelope(self._sender, self._accepted), self._content)
         answer = self._server.script.take(Step.CONTENT, self._accepted)
         if answer is Disturbance.ACCEPT_AND_DROP:

@@ -8,7 +8,8 @@ in `ConnectedTransport`, for both.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Generator
+from typing import TypeVar
 
 from mailhub.mail.errors import (
     CommandRefused,
@@ -18,7 +19,7 @@ from mailhub.mail.errors import (
     RecipientRefused,
     Reply,
 )
-from mailhub.mail.transports.base import Envelope, Outcome, Result
+from mailhub.mail.transports.base import Envelope, Outcome, Pause, Result
 
 
 class ConnectionLost(Exception):
@@ -33,26 +34,29 @@ class ConnectionLost(Exception):
         self.reply = reply
 
 
-@dataclass(frozen=True, slots=True)
+Value = TypeVar("Value")
+# What takes its time without blocking: it stops at each pause, and ends with a value.
+Steps = Generator[Pause, None, Value]
+
+
 class Answers:
     """The replies before the content: to MAIL, to each RCPT, and to DATA.
 
-    `recipients` and `data` are empty where the server was not asked any more.
+    `recipients` are empty and `data` is None where the server was not asked any more.
+    `accepted` are the recipients that the server took, `refused` those that it did not.
     """
 
-    mail: Reply
-    recipients: tuple[tuple[str, Reply], ...] = ()
-    data: Reply | None = None
+    __slots__ = ("accepted", "data", "mail", "refused")
 
-    @property
-    def accepted(self) -> tuple[str, ...]:
-        """The recipients that the server took."""
-        return tuple(address for address, reply in self.recipients if reply.code < 300)
-
-    @property
-    def refused(self) -> dict[str, Reply]:
-        """The recipients that it did not take."""
-        return {address: reply for address, reply in self.recipients if reply.code >= 300}
+    def __init__(
+        self, mail: Reply, recipients: tuple[tuple[str, Reply], ...] = (), data: Reply | None = None
+    ) -> None:
+        self.mail = mail
+        self.data = data
+        self.accepted = tuple([address for address, reply in recipients if reply.code < 300])
+        self.refused: dict[str, Reply] = {}
+        if len(self.accepted) < len(recipients):
+            self.refused = {address: reply for address, reply in recipients if reply.code >= 300}
 
     @property
     def ready(self) -> bool:
@@ -61,29 +65,32 @@ class Answers:
 
 
 class Session(ABC):
-    """An open, logged-in connection. Each method may raise ConnectionLost."""
+    """An open, logged-in connection. Each method may raise ConnectionLost.
+
+    What waits for the server does so in steps, so that one thread can serve many connections.
+    """
 
     @abstractmethod
     def refusal(self, envelope: Envelope, content: bytes) -> InvalidMessage | None:
         """Why this message must not be offered to this server at all; None if it may."""
 
     @abstractmethod
-    def announce(self, envelope: Envelope, content: bytes) -> None:
+    def announce(self, envelope: Envelope, content: bytes) -> Steps[None]:
         """Send MAIL, RCPT and DATA, as many of them as the server lets us send unasked."""
 
     @abstractmethod
-    def answers(self) -> Answers:
+    def answers(self) -> Steps[Answers]:
         """The replies to what was announced last."""
 
     @abstractmethod
-    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> bool:
+    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> Steps[bool]:
         """Send the content and the final dot; True if `following` was announced with it.
 
         Raises ConnectionLost where the final dot has certainly not left.
         """
 
     @abstractmethod
-    def verdict(self) -> Reply:
+    def verdict(self) -> Steps[Reply]:
         """The reply to the final dot. ConnectionLost from here means: uncertain."""
 
     @abstractmethod

@@ -17,7 +17,7 @@ from mailhub.mail.server import Login, ServerSettings
 from mailhub.mail.transports.base import Envelope
 from mailhub.mail.transports.connected import ConnectedTransport
 from mailhub.mail.transports.octets import WireLines, crlf_lines, seven_bit
-from mailhub.mail.transports.session import Answers, ConnectionLost, Session
+from mailhub.mail.transports.session import Answers, ConnectionLost, Session, Steps
 from mailhub.mail.transports.smtp_login import log_in
 from mailhub.mail.transports.smtp_wire import SmtpWire, own_name
 
@@ -80,6 +80,9 @@ class _SmtpSession(Session):
         self._wire = wire
         self._verdict_timeout = verdict_timeout
         self._group = _GROUP if wire.has_extn("pipelining") else 1
+        self._has_8bitmime = wire.has_extn("8bitmime")
+        self._has_smtputf8 = wire.has_extn("smtputf8")
+        self._has_size = wire.has_extn("size")
         size = _SIZE.fullmatch(wire.esmtp_features.get("size", ""))
         self._size_limit = int(size[0]) if size else 0
         self._envelope = Envelope("", ())
@@ -97,33 +100,37 @@ class _SmtpSession(Session):
             return error
         if not envelope.recipients:
             return InvalidMessage("A message needs at least one recipient.")
-        if not self._wire.has_extn("smtputf8") and _needs_smtputf8(paths, content):
+        if not self._has_smtputf8 and _needs_smtputf8(paths, content):
             return InvalidMessage("The server takes no addresses or headers beyond ASCII.")
         if 0 < self._size_limit < len(content):
             return InvalidMessage("The message is larger than the server takes.")
         return None
 
-    def announce(self, envelope: Envelope, content: bytes) -> None:
-        self._wire.send(self._first_group(envelope, content))
+    def announce(self, envelope: Envelope, content: bytes) -> Steps[None]:
+        yield from self._wire.send_all(self._first_group(envelope, content))
 
-    def answers(self) -> Answers:
+    def answers(self) -> Steps[Answers]:
         replies: list[Reply] = []
         commands, reset = self._commands, self._commands[0] == "RSET"
         for position in range(len(commands)):
             if position == self._written:
                 if self._hopeless(replies[reset:]):
                     break
-                self._wire.send(self._next_group())
-            replies.append(self._reply())
-        mail = replies[int(reset)]
-        recipients = tuple(zip(self._envelope.recipients, replies[int(reset) + 1 :], strict=False))
+                yield from self._wire.send_all(self._next_group())
+            reply = self._wire.reply_at_hand()
+            if reply is None:
+                reply = yield from self._wire.next_reply()
+            self._check(reply)
+            replies.append(reply)
+        mail = replies[reset]
+        recipients = tuple(zip(self._envelope.recipients, replies[reset + 1 :], strict=False))
         data = replies[-1] if len(replies) == len(commands) else None
         answers = Answers(mail, recipients, data)
         self._begun = mail.code < 300
         if data is not None and data.code == 354 and not answers.ready:
             # RFC 2920 section 3.1: an empty message, for nobody, ends the transaction.
-            self._wire.send(".\r\n")
-            self._reply()
+            yield from self._wire.send_all(b".\r\n")
+            self._check((yield from self._wire.next_reply()))
             self._begun = False
         return answers
 
@@ -135,8 +142,8 @@ class _SmtpSession(Session):
         everybody = len(asked) == len(self._envelope.recipients)
         return everybody and all(reply.code >= 300 for reply in asked)
 
-    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> bool:
-        if not self._wire.has_extn("8bitmime"):
+    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> Steps[bool]:
+        if not self._has_8bitmime:
             content = seven_bit(content)
         octets = prepare_content(content)
         end = len(octets)
@@ -144,28 +151,28 @@ class _SmtpSession(Session):
         announced = following is not None and self._group > 1
         if announced and following is not None:
             octets += self._first_group(*following)
-        sent, error = self._wire.write(octets)
+        sent, error = yield from self._wire.write(octets)
         if sent < end:
-            self._early_verdict = self._last_words()
+            self._early_verdict = yield from self._last_words()
             if self._early_verdict is None:
                 raise ConnectionLost(self._wire.lost(error).error) from error
         return announced
 
-    def _last_words(self) -> Reply | None:
+    def _last_words(self) -> Steps[Reply | None]:
         """What a server that stopped reading said about it, if it is a refusal."""
         try:
-            reply = self._wire.reply(_GOODBYE_SECONDS)
+            reply = yield from self._wire.next_reply(_GOODBYE_SECONDS)
         except ConnectionLost:
             return None
         finally:
             self._wire.hang_up()
         return reply if reply.code >= 400 and reply.code != 421 else None
 
-    def verdict(self) -> Reply:
+    def verdict(self) -> Steps[Reply]:
         early, self._early_verdict = self._early_verdict, None
         if early is not None:
             return early
-        reply = self._wire.reply(self._verdict_timeout)
+        reply = yield from self._wire.next_reply(self._verdict_timeout)
         if 300 <= reply.code < 400:
             raise ConnectionLost(ProtocolViolation("The server asked for more after the end."))
         return reply
@@ -185,22 +192,20 @@ class _SmtpSession(Session):
     def abort(self) -> None:
         self._wire.hang_up()
 
-    def _reply(self) -> Reply:
-        reply = self._wire.reply()
+    @staticmethod
+    def _check(reply: Reply) -> None:
         if reply.code == 421:
             error = CommandRefused("The server closed the connection.", reply)
             raise ConnectionLost(error, reply)
-        return reply
 
     def _first_group(self, envelope: Envelope, content: bytes) -> bytes:
-        sender, *recipients = self._paths(envelope)
+        sender, *recipients = paths = self._paths(envelope)
         self._envelope = envelope
-        self._commands = [
-            *(["RSET"] if self._begun else []),
-            f"MAIL FROM:<{sender}>{self._parameters([sender, *recipients], content)}",
-            *(f"RCPT TO:<{recipient}>" for recipient in recipients),
-            "DATA",
-        ]
+        self._commands = [f"MAIL FROM:<{sender}>{self._parameters(paths, content)}"]
+        self._commands += [f"RCPT TO:<{recipient}>" for recipient in recipients]
+        self._commands.append("DATA")
+        if self._begun:
+            self._commands.insert(0, "RSET")
         self._written = 0
         return self._next_group()
 
@@ -213,16 +218,15 @@ class _SmtpSession(Session):
     def _next_group(self) -> bytes:
         group = self._commands[self._written : self._written + self._group]
         self._written += len(group)
-        return "".join(f"{command}\r\n" for command in group).encode()
+        return ("\r\n".join(group) + "\r\n").encode()
 
     def _parameters(self, paths: list[str], content: bytes) -> str:
-        has_extension = self._wire.has_extn
-        parameters = ""
-        if has_extension("size"):
-            parameters += f" SIZE={len(content)}"
-        if not content.isascii() and has_extension("8bitmime"):
+        parameters = f" SIZE={len(content)}" if self._has_size else ""
+        if isinstance(content, WireLines) and not self._has_smtputf8:
+            return parameters
+        if self._has_8bitmime and not content.isascii():
             parameters += " BODY=8BITMIME"
-        if has_extension("smtputf8") and _needs_smtputf8(paths, content):
+        if self._has_smtputf8 and _needs_smtputf8(paths, content):
             parameters += " SMTPUTF8"
         return parameters
 
@@ -254,8 +258,9 @@ def _paths(envelope: Envelope) -> list[str]:
 
 def _needs_smtputf8(paths: list[str], content: bytes) -> bool:
     """RFC 6531: an address or a header field beyond ASCII."""
-    if not all(path.isascii() for path in paths):
-        return True
+    for path in paths:
+        if not path.isascii():
+            return True
     if content.isascii():
         return False
     end = _HEADER_END.search(content)

@@ -26,7 +26,9 @@ from mailhub.mail.errors import (
     connection_failed,
 )
 from mailhub.mail.server import Encryption, ServerSettings
-from mailhub.mail.transports.session import ConnectionLost
+from mailhub.mail.transports.base import Pause
+from mailhub.mail.transports.connected import wait_for
+from mailhub.mail.transports.session import ConnectionLost, Steps, Value
 
 _LONGEST_REPLY = 65_536
 _CHUNK = 262_144
@@ -42,9 +44,29 @@ def own_name() -> str:
 
 
 @lru_cache(maxsize=256)
-def _read_reply(code: int, text: bytes) -> Reply:
-    """Most replies of a connection are the same few, again and again."""
-    return Reply.read(code, text.decode("utf-8", "replace").split("\n"))
+def _read_line(line: bytes) -> Reply | None:
+    """The reply that this line is as a whole; None where it is a part of one, or none at all.
+
+    Most replies of a connection are the same few, again and again.
+    """
+    code = line[:3]
+    if not _is_code(code) or line[3:4] == b"-" or len(line) > _LONGEST_REPLY:
+        return None
+    return Reply.read(int(code), [line[4:].strip().decode("utf-8", "replace")])
+
+
+def _is_code(code: bytes) -> bool:
+    return code.isdigit() and b"200" <= code <= b"599"
+
+
+def _drive(steps: Steps[Value]) -> Value:
+    """Take them all, waiting in this thread."""
+    try:
+        while True:
+            wait_for(next(steps))
+    except StopIteration as end:
+        value: Value = end.value
+        return value
 
 
 class SmtpWire(smtplib.SMTP):
@@ -53,10 +75,9 @@ class SmtpWire(smtplib.SMTP):
     def __init__(self, settings: ServerSettings, local_hostname: str) -> None:
         super().__init__(local_hostname=local_hostname, timeout=settings.timeout)
         self._settings = settings
-        self._incoming = bytearray()
+        self._incoming = b""
+        self._read_to = 0
         self._seconds = settings.timeout
-        self._poll = select.poll()
-        self._watched = (-1, 0)
 
     def dial(self) -> None:
         """Connect, protect the connection as the settings ask, and say EHLO.
@@ -104,7 +125,7 @@ class SmtpWire(smtplib.SMTP):
         if not self.has_extn("starttls"):
             raise EncryptionRefused(f"{self._settings.address} does not offer STARTTLS.")
         self._expect(220, self.ask("STARTTLS"), "refused STARTTLS")
-        if self._incoming:
+        if self._has_more():
             # Whatever came before the handshake could be anybody's (CVE-2011-0411).
             raise ProtocolViolation(f"{self._settings.address} spoke before encryption began.")
         self._encrypt()
@@ -140,17 +161,41 @@ class SmtpWire(smtplib.SMTP):
 
     def reply(self, seconds: float | None = None) -> Reply:
         """The next reply, whatever its code; 421 too. Raises ConnectionLost."""
+        return _drive(self.next_reply(seconds))
+
+    def next_reply(self, seconds: float | None = None) -> Steps[Reply]:
+        """See `reply`."""
         self._seconds = self._settings.timeout if seconds is None else seconds
-        return _read_reply(*self.getreply())
+        if not self._has_line():
+            yield from self._await_line(monotonic() + self._seconds)
+        reply = self.reply_at_hand()
+        if reply is None:
+            code, text = yield from self._whole_reply()
+            reply = Reply.read(code, text.decode("utf-8", "replace").split("\n"))
+        return reply
+
+    def reply_at_hand(self) -> Reply | None:
+        """A reply of one line that has come in; None where there is none."""
+        end = self._incoming.find(b"\n", self._read_to)
+        if end < 0:
+            return None
+        reply = _read_line(self._incoming[self._read_to : end])
+        if reply is not None:
+            self._read_to = end + 1
+        return reply
 
     def send(self, s: Any) -> None:
         """smtplib's way out for commands; all or ConnectionLost."""
         octets = s.encode("utf-8") if isinstance(s, str) else bytes(s)
-        sent, error = self.write(octets)
+        _drive(self.send_all(octets))
+
+    def send_all(self, octets: bytes) -> Steps[None]:
+        """All of it, or ConnectionLost."""
+        sent, error = yield from self.write(octets)
         if sent < len(octets):
             raise self.lost(error) from error
 
-    def write(self, octets: bytes) -> tuple[int, OSError | None]:
+    def write(self, octets: bytes) -> Steps[tuple[int, OSError | None]]:
         """Send; (how many octets went to the network, what stopped them).
 
         Each piece may take the settings' time-out. Octets not counted have certainly not
@@ -158,82 +203,98 @@ class SmtpWire(smtplib.SMTP):
         """
         if self.sock is None:
             return 0, OSError("not connected")
-        view = memoryview(octets)
-        sent = 0
+        sent, view = 0, memoryview(octets)
+        until = 0.0
         try:
-            while sent < len(view):
+            while sent < len(octets):
                 try:
                     sent += self.sock.send(view[sent : sent + _CHUNK])
+                    until = 0.0
                 except (BlockingIOError, ssl.SSLWantWriteError):
-                    self._await(select.POLLOUT, self._settings.timeout)
+                    until = self._still(until)
+                    yield Pause(self.sock.fileno(), select.POLLOUT, until)
                 except ssl.SSLWantReadError:
-                    self._await(select.POLLIN, self._settings.timeout)
+                    until = self._still(until)
+                    yield Pause(self.sock.fileno(), select.POLLIN, until)
         except OSError as error:
             return sent, error
         return sent, None
 
+    def _still(self, until: float) -> float:
+        """Until when to wait for the server to take a piece, if not too long already."""
+        now = monotonic()
+        if until and now >= until:
+            raise TimeoutError
+        return until or now + self._settings.timeout
+
     def getreply(self) -> tuple[int, bytes]:
         """smtplib's way in: (code, the lines without their codes, joined by LF)."""
+        return _drive(self._whole_reply())
+
+    def _whole_reply(self) -> Steps[tuple[int, bytes]]:
         deadline = monotonic() + self._seconds
         lines: list[bytes] = []
         total = 0
         while True:
-            line = self._line(deadline)
+            line = yield from self._line(deadline)
             total += len(line)
-            code = line[:3]
-            if not code.isdigit() or not b"200" <= code <= b"599" or total > _LONGEST_REPLY:
+            if not _is_code(line[:3]) or total > _LONGEST_REPLY:
                 error = ProtocolViolation(
                     f"{self._settings.address} gave an answer that is not SMTP."
                 )
                 raise ConnectionLost(error)
             lines.append(line[4:].strip())
             if line[3:4] != b"-":
-                return int(code), b"\n".join(lines)
+                return int(line[:3]), b"\n".join(lines)
 
-    def _line(self, deadline: float) -> bytes:
+    def _line(self, deadline: float) -> Steps[bytes]:
+        yield from self._await_line(deadline)
+        begin = self._read_to
+        self._read_to = self._incoming.index(b"\n", begin) + 1
+        return self._incoming[begin : self._read_to - 1]
+
+    def _has_line(self, searched: int = 0) -> bool:
+        return self._incoming.find(b"\n", self._read_to + searched) >= 0
+
+    def _await_line(self, deadline: float) -> Steps[None]:
         searched = 0
-        while (end := self._incoming.find(b"\n", searched)) < 0:
-            searched = len(self._incoming)
-            if searched > _LONGEST_REPLY or self.sock is None:
+        while not self._has_line(searched):
+            rest = self._incoming[self._read_to :]
+            if len(rest) > _LONGEST_REPLY or self.sock is None:
                 raise self.lost(None)
             try:
-                received = self._receive(self.sock, deadline)
+                received = yield from self._receive(self.sock, deadline)
             except OSError as error:
                 raise self.lost(error) from error
             if not received:
                 raise self.lost(None)
-            self._incoming += received
-        line = bytes(self._incoming[:end])
-        del self._incoming[: end + 1]
-        return line
+            self._incoming, self._read_to, searched = rest + received, 0, len(rest)
 
-    def _receive(self, sock: socket.socket, deadline: float) -> bytes:
+    def _receive(self, sock: socket.socket, deadline: float) -> Steps[bytes]:
         """What has come in, waiting for it. The socket itself never blocks: a time-out of its
         own would cost three calls of the system for each octet string that is sent or read."""
-        if not isinstance(sock, ssl.SSLSocket):
-            self._await(select.POLLIN, deadline - monotonic())
+        event = select.POLLIN
+        # TLS may hold what no wait for the socket would tell of.
+        may_be_there = isinstance(sock, ssl.SSLSocket)
         while True:
+            if not may_be_there:
+                if monotonic() >= deadline:
+                    raise TimeoutError
+                yield Pause(sock.fileno(), event, deadline)
             try:
                 return sock.recv(65_536)
             except (BlockingIOError, ssl.SSLWantReadError):
-                self._await(select.POLLIN, deadline - monotonic())
+                event = select.POLLIN
             except ssl.SSLWantWriteError:
-                self._await(select.POLLOUT, deadline - monotonic())
+                event = select.POLLOUT
+            may_be_there = False
 
-    def _await(self, event: int, seconds: float) -> None:
-        """Wait until the socket can be read from or written to. Raises TimeoutError."""
-        assert self.sock is not None
-        wanted = (self.sock.fileno(), event)
-        if wanted != self._watched:
-            self._poll = select.poll()
-            self._poll.register(*wanted)
-            self._watched = wanted
-        if not self._poll.poll(max(seconds, 0.001) * 1000):
-            raise TimeoutError
+    def _has_more(self) -> bool:
+        return self._read_to < len(self._incoming)
 
     def is_alive(self) -> bool:
         """Whether nothing has come in: a server that closes says 421, or ends the stream."""
-        if self.sock is None or self._incoming:
+        if self.sock is None or self._has_more():
             return False
         try:
             received = self.sock.recv(1)
