@@ -18,7 +18,9 @@ from django.db.models.sql.compiler import SQLCompiler
 
 _UNICODE_LOWER = "unicode_lower"
 _TEXT_AS_NUMBER = "text_as_number"
-_NUMBER = r"^[-+]?[0-9]*\.?[0-9]+$"
+# Of more digits PostgreSQL makes no number: one contact's would stop the whole question.
+_MOST_DIGITS = 100
+_NUMBER = rf"^[-+]?[0-9]{{0,{_MOST_DIGITS}}}\.?[0-9]{{1,{_MOST_DIGITS}}}$"
 _DAY = r"^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 # GLOB knows no repetitions.
 _IS_DAY_IN_SQLITE = "{value} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
@@ -72,7 +74,8 @@ class AttributeNumber(_Attribute):
     output_field = models.FloatField()
     on_sqlite = f"{_TEXT_AS_NUMBER}({{value}})"
     on_postgresql = (
-        f"CASE WHEN {{value}} ~ '{_NUMBER}' THEN CAST({{value}} AS double precision) END"
+        "CASE WHEN {value} ~ '" + _NUMBER.replace("{", "{{").replace("}", "}}") + "'"
+        " THEN CAST({value} AS double precision) END"
     )
 
 
@@ -129,7 +132,10 @@ def _lower(text: object) -> str:
 def _as_number(value: object) -> float | None:
     if isinstance(value, str):
         return float(value) if _is_number(value) else None
-    return float(value) if isinstance(value, int | float) else None
+    if isinstance(value, int | float) and abs(value) < _LARGEST_NUMBER:
+        return float(value)
+    return None
 
 
-_is_number = re.compile(_NUMBER).match
+_is_number = re.compile(_NUMBER).fullmatch
+_LARGEST_NUMBER = 10.0 ** (2 * _MOST_DIGITS)

@@ -137,6 +137,15 @@ def test_whom_a_rule_means(crowd: People, rule: dict[str, Any], names: str) -> N
     assert meant(crowd, rule) == names
 
 
+@pytest.mark.parametrize(
+    "endless", ["1" * 400, "-" + "9" * 400, f"0.{'0' * 400}1", 10**400, "5\n"], ids=range(5)
+)
+def test_an_endless_number_is_none_and_stops_nobody(crowd: People, endless: object) -> None:
+    Contact.objects.filter(email="carla@example.com").update(attributes={"age": endless})
+    assert meant(crowd, ask("attributes.age", "more_than", 29)) == "ann"
+    assert meant(crowd, ask("attributes.age", "less_than", 30)) == "bob"
+
+
 def test_lists_and_their_states(crowd: People) -> None:
     news = ContactList.objects.create(tenant=crowd.tenant, name="News")
     for name, state in (("ann", MemberState.SUBSCRIBED), ("bob", MemberState.UNSUBSCRIBED)):
