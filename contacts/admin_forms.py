@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
 
 from contacts.addresses import InvalidAddress, normalise_email
 from contacts.attributes import InvalidAttributes, check_attributes
@@ -22,10 +23,27 @@ def _clean_email(form: forms.ModelForm[Any]) -> str:
         raise ValidationError(str(error)) from None
 
 
+class JSONText(forms.JSONField):
+    """Django's, which is broken by a number of endless digits and by brackets without end."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except (ValueError, RecursionError):
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            return super().bound_data(data, initial)
+        except (ValueError, RecursionError):
+            return InvalidJSONInput(data)
+
+
 class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     class Meta:
         model = Contact
         fields = ("tenant", "email", "first_name", "last_name", "company", "status", "attributes")
+        field_classes: ClassVar[dict[str, type[forms.Field]]] = {"attributes": JSONText}
 
     def clean_email(self) -> str:
         return _clean_email(self)
@@ -65,6 +83,7 @@ class SegmentForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
     class Meta:
         model = Segment
         fields = ("tenant", "name", "description", "rule")
+        field_classes: ClassVar[dict[str, type[forms.Field]]] = {"rule": JSONText}
 
     def clean(self) -> dict[str, Any]:
         """The rule may name the lists of the segment's tenant alone."""

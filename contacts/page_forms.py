@@ -25,6 +25,7 @@ class PersonForm(ContactForm):
 
     class Meta:
         model = Contact
+        field_classes = ContactForm.Meta.field_classes
         fields = ("first_name", "last_name", "company", "status", "attributes")
 
     def keep(self) -> None:

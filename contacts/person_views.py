@@ -61,7 +61,9 @@ def edit_person(request: PageRequest, contact_id: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         form.keep()
         return redirect("contact", contact_id)
-    return render(request, "contacts/edit.html", {"form": form, "contact": contact})
+    status = 400 if form.errors else 200
+    context = {"form": form, "contact": contact}
+    return render(request, "contacts/edit.html", context, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -133,6 +133,9 @@ def test_a_contact_is_edited_and_its_history_left_alone(
     form = {"first_name": "Änn", "status": "subscribed", "attributes": '{"city": "Bern"}'}
     refused = client.post(address, {**form, "attributes": "[1]"})
     assert "Attributes are a JSON object." in refused.text
+    for broken in ("{", "9" * 5000, "[" * 100_000):
+        refused = client.post(address, {**form, "attributes": broken})
+        assert (refused.status_code, "Enter a valid JSON" in refused.text) == (400, True)
     Contact.objects.filter(pk=ann.pk).update(email_count=7)
     assert client.post(address, form).status_code == 302
     ann.refresh_from_db()
