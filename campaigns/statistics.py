@@ -105,6 +105,11 @@ class Statistics:
     days: Sequence[Line]
 
     @property
+    def filled_lines(self) -> list[Line]:
+        """Without days on which nothing was sent."""
+        return [line for line in self.lines if line.totals != Totals()]
+
+    @property
     def totals(self) -> Totals:
         """All of it."""
         return sum((line.totals for line in self.days), Totals())

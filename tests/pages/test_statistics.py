@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.pages.mailings import make_campaign
 from tests.people import People
 
 DAY = datetime(2026, 11, 10, 12, tzinfo=UTC)
+PERIOD = "from=2026-11-09&to=2026-11-12"
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def mailings(people: People) -> list[Campaign]:
 
 
 def ask(people: People, query: str) -> dict[str, Any]:
-    answer = people.member.api.get(f"/api/statistics?from=2026-11-09&to=2026-11-12{query}")
+    answer = people.member.api.get(f"/api/statistics?{PERIOD}{query}")
     assert answer.status_code == 200, answer.json()
     values: dict[str, Any] = answer.json()
     return values
@@ -62,6 +64,17 @@ def test_by_day_with_days_on_which_nothing_was_sent(
     assert (totals["sent"], totals["clicked"], totals["standing"]) == (10, 1, "good")
 
 
+def test_the_page_names_the_days_on_which_something_was_sent(
+    people: People, mailings: list[Campaign], visit: Visit
+) -> None:
+    client = visit(people.member)
+    days = re.findall(r'<th scope="row">([\d-]+)', client.get(f"/statistics?{PERIOD}").text)
+    assert days == ["2026-11-10", "2026-11-11"]
+    assert "Nothing was sent" in client.get("/statistics?from=2026-11-01&to=2026-11-02").text
+    file = client.get(f"/statistics.csv?{PERIOD}").getvalue().decode()
+    assert "2026-11-09" in file
+
+
 @pytest.mark.parametrize(
     ("by", "keys"),
     [
@@ -79,7 +92,7 @@ def test_by_campaign_in_the_page_and_its_file(
     people: People, mailings: list[Campaign], visit: Visit
 ) -> None:
     browser = visit(people.viewer)
-    query = "from=2026-11-09&to=2026-11-12&by=campaign"
+    query = f"{PERIOD}&by=campaign"
     page = browser.get(f"/statistics?{query}").text
     assert "=First" in page and "Second" in page
     assert "From 2026-11-09 to 2026-11-12: 10 sent and 2 failed." in page
