@@ -1,4 +1,4 @@
-"""The admin's view of what campaigns hear by, and sign with: topics of SES and keys for DKIM."""
+"""The admin's view of what campaigns hear by and sign with: SES topics and notices, DKIM keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.forms import ModelForm, ValidationError
 
 from campaigns.feedback.sns import is_topic
 from campaigns.feedback.topics import NO_TOPIC
-from campaigns.models import DkimKey, SesTopic
+from campaigns.models import DkimKey, SesNotice, SesTopic
 from mailhub.admin_lists import ReadOnlyAdmin
 
 
@@ -43,3 +43,15 @@ class DkimKeyAdmin(ReadOnlyAdmin):
     list_select_related = ("tenant",)
     search_fields = ("domain",)
     fields = ("tenant", "domain", "selector", "public_key", "created_at")
+
+
+@admin.register(SesNotice)
+class SesNoticeAdmin(ReadOnlyAdmin):
+    """What was told lately, and what still waits for the message that it is about."""
+
+    list_display = ("notice_id", "topic", "received_at", "due_at", "tries")
+    list_filter = (("due_at", admin.EmptyFieldListFilter), "topic__tenant")
+    list_select_related = ("topic",)
+    search_fields = ("=notice_id",)
+    fields = ("topic", "notice_id", "event", "received_at", "due_at", "tries")
+    ordering = ("-pk",)

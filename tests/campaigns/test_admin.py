@@ -12,7 +12,11 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from campaigns.audience import Recipients
 from campaigns.creation import CampaignPlan, PlannedServer, create_campaign
+from campaigns.feedback.following import follow_notices
+from campaigns.feedback.intake import keep_notices
+from campaigns.feedback.topics import register_topic
 from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState, Template
+from campaigns.signing import add_dkim_key
 from mailhub.mail.message import Attachment
 from mailhub.mail.server import Encryption
 from tests.people import People
@@ -143,3 +147,24 @@ def test_an_operator_sees_templates_and_keeps_none_that_does_not_compile(
     assert admin_pages.post(address, {**given, "html": "<p>Hello</p>"}).status_code == 302
     template.refresh_from_db()
     assert template.html == "<p>Hello</p>"
+
+
+def test_topics_notices_and_keys_are_seen_without_a_secret(
+    people: People, admin_pages: Client
+) -> None:
+    arn = "arn:aws:sns:eu-west-1:123456789012:mail"
+    topic = register_topic(people.tenant, arn)
+    keep_notices(topic, [("notice-1", '{"eventType": "Open"}'), ("notice-2", "{}")])
+    follow_notices()
+    key = add_dkim_key(people.tenant, "example.org", "mailhub")
+    root = "/admin/campaigns"
+    for path in ("sestopic/", "sesnotice/?due_at__isempty=1", "sesnotice/?q=notice-1"):
+        assert arn in admin_pages.get(f"{root}/{path}").text
+    assert "notice-2" not in admin_pages.get(f"{root}/sesnotice/?q=notice-1").text
+    shown = admin_pages.get(f"{root}/dkimkey/{key.pk}/change/").text
+    assert key.public_key in shown
+    assert "private" not in shown.lower()
+    refused = admin_pages.post(f"{root}/sestopic/add/", {"tenant": people.tenant.pk, "arn": "x"})
+    assert "Give the ARN of an SNS topic" in refused.text
+    for path in ("dkimkey/add/", "sesnotice/add/", f"dkimkey/{key.pk}/delete/"):
+        assert admin_pages.get(f"{root}/{path}").status_code == 403
