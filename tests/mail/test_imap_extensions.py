@@ -70,7 +70,9 @@ def test_what_vanished_comes_in_pieces_and_with_nonsense_between() -> None:
         {
             "CAPABILITY": b"* CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC\r\n<tag> OK\r\n",
             "ENABLE": b"* ENABLED\r\n* ENABLED QRESYNC CONDSTORE\r\n<tag> OK\r\n",
-            "UID FETCH": b"* VANISHED (EARLIER) 41,50:43,x:y\r\n* VANISHED (EARLIER)\r\n"
+            "UID FETCH": b"* VANISHED (EARLIER) 41,50:43,x:y,"
+            + b"9" * 5000
+            + b"\r\n* VANISHED (EARLIER)\r\n"
             b"* 2 FETCH (UID 9 MODSEQ (12) FLAGS (\\Seen))\r\n* VANISHED 300:310\r\n<tag> OK\r\n",
         }
     )
@@ -99,6 +101,28 @@ def test_a_server_that_does_not_enable_what_it_announces_is_asked_for_changes_al
         store.select("INBOX")
         assert store.changes(11).vanished is None
     assert b"UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE 11)" in server.received
+
+
+def test_numbers_without_end_are_none() -> None:
+    endless = b"9" * 5000
+    moved = b"* OK [COPYUID 1 %s %s] moved\r\n<tag> OK\r\n" % (endless, endless)
+    structure = b'("TEXT" "PLAIN" NIL NIL NIL "7BIT" %s 1 NIL NIL NIL)' % endless
+    told = b'* 1 FETCH (UID 5 RFC822.SIZE 9 INTERNALDATE "21-Nov-2026 10:00:00 +0100" FLAGS () '
+    told += b"BODYSTRUCTURE %s BODY[HEADER] {2}\r\n\r\n)\r\n<tag> OK\r\n" % structure
+    server = ScriptedImapServer(
+        {
+            "CAPABILITY": b"* CAPABILITY IMAP4rev1 UIDPLUS MOVE\r\n<tag> OK\r\n",
+            "APPEND": b"+ go\r\n<tag> OK [APPENDUID 1 %s] done\r\n" % endless,
+            "UID MOVE": moved,
+            "FETCH": told,
+        }
+    )
+    with server, ImapStore(server.settings()) as store:
+        store.select("INBOX", read_only=False)
+        assert store.move([5], "Trash") == {}
+        [outline] = store.outlines_at(1, 1)
+        assert outline.uid == 5
+        assert store.append("INBOX", b"Subject: x") is None
 
 
 def test_half_a_list_of_changes_is_no_list() -> None:

@@ -269,7 +269,7 @@ class ImapStore(GmailCommands):
         self._folder_command("APPEND", path, initial, date, literal=with_crlf(content))
         code = self._take("APPENDUID")
         words = code[-1].split() if code and isinstance(code[-1], bytes) else []
-        return int(words[1]) if len(words) == 2 and words[1].isdigit() else None
+        return read_number(words[1], LARGEST_UID) or None if len(words) == 2 else None
 
     def store_flags(
         self, uids: Sequence[int], *, add: Sequence[str] = (), remove: Sequence[str] = ()

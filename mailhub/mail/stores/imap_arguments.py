@@ -9,6 +9,7 @@ from mailhub.mail.errors import InvalidMessage
 
 # Servers take command lines of 8,192 octets at least (RFC 7162 section 4).
 _MAXIMUM_SET = 7_000
+_RANGE = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 _FLAG = re.compile(r"\\?[^\s(){%*\"\\\]\x00-\x1f\x7f-\U0010ffff]+")
 
@@ -17,10 +18,10 @@ def expand_set(text: str, limit: int = 1_000_000) -> list[int]:
     """`3:5,9` → [3, 4, 5, 9], in the order written; [] for nonsense or beyond the limit."""
     numbers: list[int] = []
     for piece in text.split(","):
-        first, _, last = piece.partition(":")
-        if not (first.isdecimal() and (last or first).isdecimal()):
+        written = _RANGE.fullmatch(piece)
+        if written is None:
             return []
-        start, end = int(first), int(last or first)
+        start, end = int(written[1]), int(written[2] or written[1])
         if abs(end - start) + len(numbers) >= limit:
             return []
         step = 1 if end >= start else -1
@@ -32,9 +33,9 @@ def read_ranges(text: str) -> tuple[tuple[int, int], ...]:
     """`3:5,9` → ((3, 5), (9, 9)), ascending; pieces that are nonsense are left out."""
     found = []
     for piece in text.split(","):
-        first, _, last = piece.partition(":")
-        if first.isdecimal() and (last or first).isdecimal():
-            ends = sorted((int(first), int(last or first)))
+        written = _RANGE.fullmatch(piece)
+        if written is not None:
+            ends = sorted((int(written[1]), int(written[2] or written[1])))
             found.append((ends[0], ends[1]))
     return tuple(sorted(found))
 

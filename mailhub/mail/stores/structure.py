@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mailhub.mail.parsing.body import shown_parts
 from mailhub.mail.parsing.part_tree import Part, leaves, part_from
-from mailhub.mail.stores.imap_responses import Item
+from mailhub.mail.stores.imap_responses import Item, read_number
 
 # The places of a single part's fields, and where extension data may begin.
 _PARAMETERS, _ID, _ENCODING, _OCTETS, _EXTENSIONS = 2, 3, 5, 6, 7
@@ -72,8 +72,7 @@ def _part(items: list[Item], section: str) -> OutlinedPart:
         ("content-disposition", disposition),
     ]
     described, encoding = part_from([field for field in fields if field[1]], "text/plain")
-    octets = _text(_at(items, _OCTETS))
-    size = int(octets) if octets.isdigit() else 0
+    size = read_number(_at(items, _OCTETS))
     is_base64 = encoding.strip().lower() == "base64"
     return OutlinedPart(
         content_type=described.content_type,
