@@ -19,6 +19,7 @@ from mailhub.mail.token_endpoint import TokenEndpoint
 from mailhub.mail.transports.base import Transport
 from mailhub.mail.transports.smtp import SmtpTransport
 from mailhub.mail_policy import host_guard, server_settings
+from mailhub.numbers import whole_number
 
 
 class _Opening(Protocol):
@@ -126,9 +127,9 @@ class ServerAccess:
 
 
 def _renewal(answer: dict[str, Any]) -> Renewal:
-    refresh_token, lifetime = answer.get("refresh_token"), answer.get("expires_in")
+    refresh_token = answer.get("refresh_token")
     return Renewal(
         access_token=answer["access_token"],
         refresh_token=refresh_token if isinstance(refresh_token, str) else "",
-        expires_in=int(str(lifetime)) if str(lifetime).isdecimal() else None,
+        expires_in=whole_number(str(answer.get("expires_in"))),
     )

@@ -14,7 +14,7 @@ from mailboxes.operations.credentials import Credentials, OAuth2Grant
 from tests.mailboxes.operation_calls import USER, by_token, call, of_receiver, trust
 from tests.people import People
 from tests.servers.dovecot import DovecotServer, DovecotUser
-from tests.servers.oauth2 import Grant, TokenServer
+from tests.servers.oauth2 import Grant, TokenServer, Whims
 from tests.servers.smtp import SmtpReceiver
 
 MAIL = {"from": USER, "to": "bo@example.org", "subject": "Hello", "text": "Hi"}
@@ -75,6 +75,21 @@ def test_an_expired_token_is_renewed_and_handed_back(
     credentials["auth"] |= {"accessToken": renewed.access_token}
     again = call(people.member.api, "retrieve-emails", {"smtpCredentials": credentials})
     assert (again.status_code, "auth" in again.json()) == (200, False)
+
+
+@pytest.mark.parametrize("lifetime", ["9" * 5000, "soon", -1, None], ids=str)
+def test_a_lifetime_that_is_none_is_not_handed_back(
+    people: People,
+    credentials: dict[str, Any],
+    grant: Grant,
+    token_server: TokenServer,
+    lifetime: object,
+) -> None:
+    token_server.whims[grant.user] = Whims(answer={"expires_in": lifetime})
+    token_server.expire(grant)
+    response = call(people.member.api, "retrieve-emails", {"smtpCredentials": credentials})
+    assert response.status_code == 200
+    assert set(response.json()["auth"]) == {"accessToken", "refreshToken"}
 
 
 def test_a_refresh_token_alone_is_enough(

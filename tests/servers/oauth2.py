@@ -227,12 +227,13 @@ class TokenServer:
                 return None
             del self._users[used]
         grant = self.grant(user)
-        return {
+        answer = {
             "access_token": grant.access_token,
             "refresh_token": grant.refresh_token,
             "expires_in": 3600,
             "token_type": "Bearer",
         }
+        return _without_none({**answer, **self.whims.get(user, Whims()).answer})
 
     def introspect(self, token: str) -> dict[str, Any]:
         """RFC 7662 section 2.2."""
