@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import dns.resolver
 from django.conf import settings
 
 from accounts.caller import Caller
@@ -17,7 +16,7 @@ from campaigns.models import DkimKey
 from mailhub.errors import InvalidInput, MailhubError
 from mailhub.mail.addresses import encode_domain, parse_address
 from mailhub.mail.errors import InvalidMessage, MailError
-from mailhub.mail.sender_records import Check, Result, SenderRecords, Signing
+from mailhub.mail.sender_records import Check, Result, SenderRecords, Signing, resolver_at
 from mailhub.mail.transports.ses import SesSettings
 from mailhub.mail.transports.ses_wire import SesWire
 from mailhub.mail_policy import default_ses
@@ -67,7 +66,7 @@ def check_sender(caller: Caller, text: str) -> SenderCheck:
         raise InvalidInput.field("from", error.message) from error
     ses = _ses_for(caller, address.address)
     standing = _stands_at_ses(ses, address.address, domain) if ses is not None else None
-    checks = SenderRecords(domain, _resolver()).checks(
+    checks = SenderRecords(domain, resolver_at(settings.MAILHUB_DNS_SERVER)).checks(
         by_ses=ses is not None, signing=_signing(caller, domain)
     )
     if standing is not None and standing.dkim:
@@ -164,17 +163,3 @@ def _daily(row: SesQuota) -> str:
     if row.daily < 0:
         return "without a limit a day"
     return f"{row.sent + row.taken:,.0f} of {row.daily:,.0f} used in the last 24 hours"
-
-
-def _resolver() -> dns.resolver.Resolver:
-    """The system's, or the one of the settings."""
-    chosen = settings.MAILHUB_DNS_SERVER
-    if not chosen:
-        try:
-            return dns.resolver.Resolver()
-        except dns.resolver.NoResolverConfiguration:
-            return dns.resolver.Resolver(configure=False)
-    host, _, port = chosen.rpartition(":")
-    resolver = dns.resolver.Resolver(configure=False)
-    resolver.nameservers, resolver.port = [host], int(port)
-    return resolver

@@ -15,6 +15,7 @@ from mailboxes.outbox.dead_letter_queue import Queue
 from mailhub.mail.aws import is_region
 from mailhub.mail.errors import InvalidMessage
 from mailhub.mail.host_guard import HostGuard
+from mailhub.mail.sender_records import resolver_at
 
 
 @register()
@@ -51,6 +52,22 @@ def check_metrics_networks(**_: Any) -> list[CheckMessage]:
         HostGuard.allowing(settings.MAILHUB_METRICS_NETWORKS)
     except ValueError as error:
         return [Error(f"MAILHUB_METRICS_NETWORKS: {error}", id="mailhub.E010")]
+    return []
+
+
+@register()
+def check_name_server(**_: Any) -> list[CheckMessage]:
+    """The name server that the sender check asks is an address with a port."""
+    try:
+        resolver_at(settings.MAILHUB_DNS_SERVER)
+    except ValueError:
+        return [
+            Error(
+                "MAILHUB_DNS_SERVER is not the address and port of a name server.",
+                hint="192.0.2.53:53",
+                id="mailhub.E011",
+            )
+        ]
     return []
 
 

@@ -50,6 +50,23 @@ class Signing:
     key: str
 
 
+def resolver_at(server: str) -> dns.resolver.Resolver:
+    """A resolver that asks this name server, written `address:port`; "" for the system's.
+
+    Raises ValueError for what is none.
+    """
+    if not server:
+        try:
+            return dns.resolver.Resolver()
+        except dns.resolver.NoResolverConfiguration:
+            return dns.resolver.Resolver(configure=False)
+    address, _, port = server.rpartition(":")
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.port = int(port)
+    resolver.nameservers = [address.removeprefix("[").removesuffix("]")]
+    return resolver
+
+
 class Unanswered(Exception):
     """No name server answered in time."""
 

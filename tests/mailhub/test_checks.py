@@ -28,6 +28,8 @@ def test_settings_of_the_tests_are_sane() -> None:
         ("MAILHUB_ALLOWED_NETWORKS", ["10.0.0.0/40"], "mailhub.E002"),
         ("MAILHUB_ALLOWED_NETWORKS", ["localhost"], "mailhub.E002"),
         ("MAILHUB_METRICS_NETWORKS", ["10.0.0.0/40"], "mailhub.E010"),
+        ("MAILHUB_DNS_SERVER", "192.0.2.53", "mailhub.E011"),
+        ("MAILHUB_DNS_SERVER", "ns.example.org:53", "mailhub.E011"),
         ("Q_CLUSTER", {**configured.Q_CLUSTER, "retry": 360, "timeout": 120}, "mailhub.E003"),
         ("MAILHUB_REQUEST_RATE", 0, "mailhub.E004"),
         ("MAILHUB_REQUEST_BURST", 0, "mailhub.E004"),
