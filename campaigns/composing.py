@@ -17,6 +17,7 @@ from mailhub.mail.dkim import DkimSigner
 from mailhub.mail.merge import MergeTemplate, compile_text
 from mailhub.mail.message import Attachment
 from mailhub.mail.transports.base import Envelope
+from mailhub.mail.transports.octets import Content
 
 
 class Person(NamedTuple):
@@ -139,7 +140,7 @@ class Composer:
         delivery: int = 0,
         contact: int = 0,
         recipient: Address | None = None,
-    ) -> tuple[Envelope, bytes]:
+    ) -> tuple[Envelope, Content]:
         """The message for one person, to somebody else where `recipient` is given.
 
         `delivery` and `contact` are the keys of whom its links speak for; without them, as in
@@ -149,14 +150,14 @@ class Composer:
         links = self.links(delivery, contact)
         is_other = self._test is not None and self._test.variant_of(delivery) == Variant.B
         template = self._other if is_other else self._template
-        content = template.render(
+        content = template.make(
             recipient,
             person.variables() | links,
             message_id=message_id,
             own_fields=self._dress.fields(links),
         )
         if self._signer is not None:
-            content = self._signer.sign(content)
+            content = self._signer.sign(bytes(content))
         sender = self._sender
         if self._bounce_address and delivery:
             sender = return_path(self._bounce_address, delivery)

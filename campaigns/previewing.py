@@ -85,7 +85,7 @@ def write_letter(campaign: Campaign, attachments: Sequence[Attachment], person: 
         raise template_refused(error) from error
     except InvalidMessage as error:
         raise InvalidInput(error.message, code="invalid_message") from error
-    return Letter(person, preview, raw)
+    return Letter(person, preview, bytes(raw))
 
 
 def send_trial(

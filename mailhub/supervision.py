@@ -37,13 +37,17 @@ KILLED_BY_SECOND_SIGNAL = 130
 
 @dataclass(frozen=True)
 class Service:
-    """A command to keep running in `folder`; `descriptors` are open files that it inherits."""
+    """A command to keep running in `folder`; `descriptors` are open files that it inherits.
+
+    The higher its `niceness`, the less of a busy processor it gets beside the others.
+    """
 
     name: str
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     descriptors: Sequence[int] = ()
+    niceness: int = 0
 
 
 class Supervisor:
@@ -188,6 +192,10 @@ class _Child:
             pass_fds=(self._alive, self._stopping, *self.service.descriptors),
             start_new_session=True,
         )
+        if self.service.niceness:
+            with contextlib.suppress(OSError):
+                nicer = os.getpriority(os.PRIO_PROCESS, 0) + self.service.niceness
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, nicer)
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None

@@ -96,13 +96,14 @@ _ENDED = {
         FROM json_array_elements(%s::json)
     """,
 }
+# By the index of a shift's rows all outcomes would be gone through for each of them: + 0.
 _RECORD = """
 UPDATE campaign_deliveries
 SET state = ended.state, reply = ended.reply, message_id = ended.message_id,
     attempts = ended.attempts, provider_id = ended.provider_id, finished_at = %s, shift_id = NULL
 FROM ({ended}) AS ended
 WHERE campaign_deliveries.id = ended.id
-  AND {own}campaign_deliveries.shift_id = %s AND {own}campaign_deliveries.state = 'sending'
+  AND campaign_deliveries.shift_id + 0 = %s AND campaign_deliveries.state = 'sending'
 RETURNING campaign_deliveries.contact_id, campaign_deliveries.state
 """
 
@@ -120,9 +121,7 @@ def _record_ended(
         ]
     )
     moment = connection.ops.adapt_datetimefield_value(now)
-    # SQLite would go through all outcomes for each row in this shift's hand.
-    own = "+" if connection.vendor == "sqlite" else ""
-    statement = _RECORD.format(ended=_ENDED[connection.vendor], own=own)
+    statement = _RECORD.format(ended=_ENDED[connection.vendor])
     with connection.cursor() as cursor:
         cursor.execute(statement, [moment, rows, shift.pk])
         changed: list[tuple[int | None, str]] = cursor.fetchall()

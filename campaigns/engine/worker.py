@@ -26,6 +26,7 @@ from campaigns.engine.threads import SenderThread
 from campaigns.lifecycle import forget_trouble, hold_back, judge_failures
 from campaigns.models import Campaign, CampaignStatus, DeliveryState, SendShift
 from campaigns.servers import connections_for
+from campaigns.tallies import counts_of
 from contacts.models import Contact
 from mailhub.logs import get_logger
 from mailhub.mail.errors import MailError
@@ -34,10 +35,10 @@ log = get_logger(__name__)
 Value = TypeVar("Value")
 
 _A_SENDER = 5
-_FIRST_BATCH, _LARGEST_BATCH, _SMALLEST_BATCH = 50, 2000, 20
+_FIRST_BATCH, _SMALL_BATCH, _LARGEST_BATCH, _SMALLEST_BATCH = 50, 200, 2000, 20
 _BATCH_SECONDS = 1.0
 _WRITE_EVERY = 0.5
-_WRITE_AT = 1000
+_WRITE_AT = 2000
 _LOOK_EVERY = 0.5
 _TURN = 0.02
 _PATIENCE = 0.5
@@ -183,12 +184,15 @@ class Worker:
 
     def _refill(self) -> None:
         """Keep the board filled with about a second's work."""
+        if not self._claim_is_worthwhile():
+            return
         size = self._batch_size()
-        if self._board.waiting > size // 2 or not self._claim_is_worthwhile():
+        if self._board.waiting > size // 2:
             return
         lanes = self._usable()
         if not lanes:
             return
+        size = self._insist(lambda: self._fair_share(size))
         granted = self._insist(lambda: self._allowance.take(size))
         if not granted.count:
             self._wait_for_rate(granted.wait)
@@ -247,15 +251,27 @@ class Worker:
                 thread.start()
 
     def _batch_size(self) -> int:
-        """About a second's work; twice the last batch where that was gone sooner.
+        """About a second's work; twice the last batch where half of that was gone sooner.
 
         A claim costs the same few queries whatever its size.
         """
         size = int(self._rate_now() * _BATCH_SECONDS) if self._paces else _FIRST_BATCH
         is_early = time.monotonic() - self._claimed_at < _BATCH_SECONDS
-        if is_early and not self._board.waiting:
+        if is_early and self._board.waiting <= self._claimed // 2:
             size = max(size, 2 * self._claimed)
         return min(max(size, _SMALLEST_BATCH), _LARGEST_BATCH)
+
+    def _fair_share(self, size: int) -> int:
+        """No more of a large batch than half of this worker's part of what waits for all.
+
+        At the end of a campaign none is left with much to do when the others have nothing.
+        """
+        if size <= _SMALL_BATCH:
+            return size
+        waiting = counts_of([self._campaign.pk]).get(self._campaign.pk, {})
+        shifts = SendShift.objects.filter(campaign=self._campaign).count()
+        part = waiting.get(DeliveryState.QUEUED, 0) // (2 * max(shifts, 1))
+        return min(size, max(part, _SMALL_BATCH))
 
     def _assign(
         self, claimed: list[Claimed], lanes: Sequence[Lane], left: dict[int, int]
@@ -292,6 +308,7 @@ class Worker:
 
     def _write_down(self, *, at_once: bool = False) -> None:
         now = time.monotonic()
+        self._hear_first_answer()
         if not at_once and now < self._next_write:
             return
         self._next_write = now + _WRITE_EVERY
@@ -304,14 +321,18 @@ class Worker:
         if sent:
             self._paces.append((now, sent))
             self._pace.add(now, sent)
-        is_first = not self._has_answered and any(each.has_answered for each in self._senders())
-        if sent or is_first:
+        if sent:
             self._insist(lambda: forget_trouble(self._campaign))
-        if is_first:
-            self._has_answered = True
-            self._insist(self._tell_of_answer)
         while self._paces and now - self._paces[0][0] > _RATE_SECONDS:
             self._paces.popleft()
+
+    def _hear_first_answer(self) -> None:
+        """The server is there: others may come."""
+        if self._has_answered or not any(each.has_answered for each in self._senders()):
+            return
+        self._has_answered = True
+        self._insist(lambda: forget_trouble(self._campaign))
+        self._insist(self._tell_of_answer)
 
     def _insist(self, act: Callable[[], Value]) -> Value:
         """Do it, again where the database was away; give up when the lease is lost."""

@@ -59,7 +59,8 @@ def test_reads_as_what_the_standard_library_writes(
     person = Person("bob@example.com", name, "", company)
     message_id = "<1.1.c@example.org>"
     composer = Composer(campaign, attachments)
-    envelope, octets = composer.compose(person, message_id, delivery=DELIVERY, contact=CONTACT)
+    envelope, content = composer.compose(person, message_id, delivery=DELIVERY, contact=CONTACT)
+    octets = bytes(content)
     parsed = read(octets)
     assert envelope.recipients == ("bob@example.com",)
 

@@ -21,7 +21,7 @@ def test_everybody_gets_their_own_mail_once_whatever_the_server_does(
         subject="{{ name }}, your news",
         html="<p>Dear {{ name }}</p>\n<p>{{ city | default: 'your city' }}</p>",
         sender=Address("Zoë", "news@example.org"),
-        attachments=[Attachment("terms.pdf", b"%PDF", "application/pdf")],
+        attachments=[Attachment("terms.pdf", b"%PDF" * 20_000, "application/pdf")],
     )
     script = smtp_receiver.script
     enough = "421 4.7.0 Enough for now"
@@ -33,7 +33,7 @@ def test_everybody_gets_their_own_mail_once_whatever_the_server_does(
 
     def job(number: int) -> Job[int]:
         recipient = Address(f"Näme {number}", f"r{number}@example.com")
-        content = template.render(recipient, {"name": f"Näme <{number}>"})
+        content = template.make(recipient, {"name": f"Näme <{number}>"})
         return Job(number, Envelope(f"bounce+{number}@example.org", (recipient.address,)), content)
 
     def send(batch: range) -> dict[int, Outcome]:
@@ -63,3 +63,5 @@ def test_everybody_gets_their_own_mail_once_whatever_the_server_does(
         body = parsed.get_body(("html",))
         assert body is not None
         assert f"<p>Dear Näme &lt;{number}&gt;</p>" in body.get_content()
+        [attached] = parsed.iter_attachments()
+        assert attached.get_content() == b"%PDF" * 20_000

@@ -24,7 +24,8 @@ from mailhub.supervision import Service, Supervisor
 
 programs, patience = json.loads(sys.argv[1])
 services = [
-    Service(name, [sys.executable, "-c", source], Path.cwd()) for name, source in programs.items()
+    Service(name, [sys.executable, "-c", source], Path.cwd(), niceness=3 * (name == "modest"))
+    for name, source in programs.items()
 ]
 sys.exit(Supervisor(services, say=lambda line: print(line, flush=True), patience=patience).run())
 """
@@ -100,6 +101,14 @@ def test_what_does_not_end_is_killed_and_named(supervise: Starter) -> None:
     assert run.process.wait(timeout=20) == 1
     assert run.said().endswith("Killing what did not end in 0.3 s: deaf\n")
     assert still_alive(services) == []
+
+
+def test_what_is_to_be_modest_and_its_children_yield_to_the_others(supervise: Starter) -> None:
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    told = "import os, subprocess as s; s.run(['nice']); print('told', flush=True);" + SLEEP
+    run = supervise({"modest": f"import time; time.sleep(0.5); {told}"})
+    run.wait_to_say("told")
+    assert run.said().split()[0] == str(niceness + 3)
 
 
 def test_one_that_always_fails_waits_longer_each_time(supervise: Starter) -> None:

@@ -12,12 +12,21 @@ from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
 
 from mailhub.mail.message import Attachment, attachment_part
-from mailhub.mail.transports.octets import CanonicalLines, crlf_lines
+from mailhub.mail.transports.octets import (
+    CanonicalLines,
+    Content,
+    LargeLines,
+    WireLines,
+    crlf_lines,
+    is_wire_ready,
+)
 
 # RFC 5322 section 2.1.1, without the line end.
 LONGEST_LINE = 998
 MIME_VERSION = b"MIME-Version: 1.0\r\n"
 _BASE64_COLUMNS = 76
+# From there on a copy for each message costs more than to keep the end apart.
+_LARGE = 32_768
 
 # No quoted-printable or base64 body can hold "=_", so none can hold a boundary; a plain
 # body that does is encoded.
@@ -36,22 +45,36 @@ class Skeleton:
         self._indexes: dict[str, int] = {}
         parts = [kind for kind, wanted in (("plain", has_text), ("html", has_html)) if wanted]
         self._write_mixed(parts or ["plain"], related, others)
-        self._fixed = [
-            crlf_lines(piece) if isinstance(piece, bytes) else b"" for piece in self._pieces
-        ]
+        fixed = [crlf_lines(piece) if isinstance(piece, bytes) else b"" for piece in self._pieces]
+        last = max(self._indexes.values()) + 1
+        self._fixed, end = fixed[:last], b"".join(fixed[last:])
+        is_shared = len(end) >= _LARGE and is_wire_ready(end) and not end.startswith(b".")
+        self._end = end if is_shared else b""
+        self._fixed += [] if is_shared else [end]
 
     @property
     def pieces(self) -> list[bytes | str]:
-        """What stands in every message, in order; `plain` and `html` where these bodies go."""
+        """What stands in every message, in order; `plain` and `html` where these bodies go.
+
+        A large end is not among them: see `finish`.
+        """
         places = {index: kind for kind, index in self._indexes.items()}
         return [MIME_VERSION, *(places.get(index, each) for index, each in enumerate(self._fixed))]
 
-    def fill(self, head: bytes, text: str, html: str) -> bytes:
+    def finish(self, message: bytes) -> Content:
+        """The whole of a message that lacks what is large and the same for everybody."""
+        if not self._end:
+            return message
+        if isinstance(message, WireLines) or is_wire_ready(message):
+            return LargeLines(message, self._end)
+        return CanonicalLines(message + self._end)
+
+    def fill(self, head: bytes, text: str, html: str) -> Content:
         """The whole message: `head` is its header block without the MIME fields."""
         pieces = self._fixed.copy()
         for kind, index in self._indexes.items():
             pieces[index] = _body(kind, html if kind == "html" else text)
-        return CanonicalLines(b"".join((head, MIME_VERSION, *pieces)))
+        return self.finish(CanonicalLines(b"".join((head, MIME_VERSION, *pieces))))
 
     def _write_mixed(
         self, parts: list[str], related: list[Attachment], others: list[Attachment]

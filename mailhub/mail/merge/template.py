@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from time import time
+from typing import Any
 
 from mailhub.mail.addresses import Address
 from mailhub.mail.headers import (
@@ -24,6 +25,7 @@ from mailhub.mail.merge.skeleton import Skeleton
 from mailhub.mail.merge.stencil import Stencil, cut
 from mailhub.mail.merge.styles import inline_styles
 from mailhub.mail.message import Attachment, make_message_id
+from mailhub.mail.transports.octets import Content
 
 _BREAKS = re.compile(r"[\r\n\0]+")
 
@@ -110,7 +112,11 @@ class MergeTemplate:
     def _compiled(self) -> tuple[CompiledText, ...]:
         return (self.subject, self.html, self.text, *(each for _, each in self.headers))
 
-    def render(
+    def render(self, recipient: Address, variables: Variables, **more: Any) -> bytes:
+        """The octets of what `make` makes."""
+        return bytes(self.make(recipient, variables, **more))
+
+    def make(
         self,
         recipient: Address,
         variables: Variables,
@@ -119,7 +125,7 @@ class MergeTemplate:
         own_fields: str = "",
         message_id: str = "",
         date: float | None = None,
-    ) -> bytes:
+    ) -> Content:
         """The whole message for one recipient, ready for SMTP: CRLF, 7-bit.
 
         `headers` are further fields for this recipient, taken as they are; `own_fields` are
@@ -145,7 +151,7 @@ class MergeTemplate:
         if self.stencil is not None:
             message = self.stencil.fill(written, variables)
             if message is not None:
-                return message
+                return self.skeleton.finish(message)
         return self.skeleton.fill(
             written.encode("utf-8"), self.text.render(variables), self.html.render(variables)
         )

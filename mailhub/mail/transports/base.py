@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from mailhub.mail.errors import MailError, Reply
+from mailhub.mail.transports.octets import Content
 
 Key = TypeVar("Key")
 
@@ -70,7 +71,7 @@ class Job(NamedTuple, Generic[Key]):
 
     key: Key
     envelope: Envelope
-    content: bytes
+    content: Content
 
 
 class Pause(NamedTuple):
@@ -109,7 +110,7 @@ class Transport(ABC):
         """Say goodbye; never raises."""
 
     @abstractmethod
-    def send(self, envelope: Envelope, content: bytes) -> Outcome:
+    def send(self, envelope: Envelope, content: Content) -> Outcome:
         """Send one message, opening the connection where needed."""
 
     @abstractmethod

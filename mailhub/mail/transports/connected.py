@@ -20,6 +20,7 @@ from mailhub.mail.transports.base import (
     Sending,
     Transport,
 )
+from mailhub.mail.transports.octets import Content
 from mailhub.mail.transports.session import (
     ConnectionLost,
     Session,
@@ -79,7 +80,7 @@ class ConnectedTransport(Transport):
         """Whether there is a connection and the server has not closed it."""
         return self._session is not None and self._session.is_alive()
 
-    def send(self, envelope: Envelope, content: bytes) -> Outcome:
+    def send(self, envelope: Envelope, content: Content) -> Outcome:
         [(_, outcome)] = list(self.send_many([Job(None, envelope, content)]))
         return outcome
 
@@ -236,7 +237,7 @@ class _Run(Generic[Key]):
 
     def _allowed(
         self, session: Session, following: Job[Key] | None
-    ) -> tuple[Envelope, bytes] | None:
+    ) -> tuple[Envelope, Content] | None:
         if following is None:
             return None
         if session.refusal(following.envelope, following.content) is not None:

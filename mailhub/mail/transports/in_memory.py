@@ -23,6 +23,7 @@ from mailhub.mail.errors import (
 )
 from mailhub.mail.transports.base import Envelope, Pause
 from mailhub.mail.transports.connected import ConnectedTransport
+from mailhub.mail.transports.octets import Content
 from mailhub.mail.transports.session import Answers, ConnectionLost, Session, Steps
 
 # It never waits.
@@ -162,7 +163,7 @@ class _InMemorySession(Session):
         self._sender = ""
         self._content = b""
 
-    def refusal(self, envelope: Envelope, content: bytes) -> InvalidMessage | None:
+    def refusal(self, envelope: Envelope, content: Content) -> InvalidMessage | None:
         try:
             for address in (envelope.sender, *envelope.recipients):
                 if address:
@@ -175,7 +176,7 @@ class _InMemorySession(Session):
             return InvalidMessage("The message is larger than the server takes.")
         return None
 
-    def announce(self, envelope: Envelope, content: bytes) -> Steps[None]:
+    def announce(self, envelope: Envelope, content: Content) -> Steps[None]:
         yield from _AT_ONCE
         self._check()
         self._announced = envelope
@@ -196,10 +197,10 @@ class _InMemorySession(Session):
         self._sender, self._accepted = envelope.sender, answers.accepted
         return Answers(mail, recipients, self._ask(Step.DATA, "354 Go ahead"))
 
-    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> Steps[bool]:
+    def transfer(self, content: Content, following: tuple[Envelope, Content] | None) -> Steps[bool]:
         yield from _AT_ONCE
         self._check()
-        self._content = content
+        self._content = bytes(content)
         if following is not None:
             self._announced = following[0]
         return following is not None

@@ -20,6 +20,33 @@ class WireLines(CanonicalLines):
     """Of which also is known that they are 7-bit, and that no line begins with a dot."""
 
 
+class LargeLines:
+    """As `WireLines`, the end of which many messages share: it is never copied.
+
+    `bytes` of it are the whole message.
+    """
+
+    __slots__ = ("_length", "pieces")
+
+    def __init__(self, begin: bytes, end: bytes) -> None:
+        self.pieces = (begin, end)
+        self._length = len(begin) + len(end)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __bytes__(self) -> bytes:
+        return CanonicalLines(b"".join(self.pieces))
+
+    @staticmethod
+    def isascii() -> bool:
+        """Yes."""
+        return True
+
+
+Content = bytes | LargeLines
+
+
 def crlf_lines(content: bytes) -> bytes:
     """Every line ends with CRLF, and no bare CR or LF is left (RFC 5321 section 2.3.8)."""
     if isinstance(content, CanonicalLines):
@@ -28,6 +55,11 @@ def crlf_lines(content: bytes) -> bytes:
     if content.count(b"\n") != breaks or content.count(b"\r") != breaks:
         content = _BARE_BREAK.sub(b"\r\n", content)
     return content
+
+
+def is_wire_ready(octets: bytes) -> bool:
+    """Whether whole lines may stand in a message as they are, whoever takes it."""
+    return octets.isascii() and octets.endswith(b"\r\n") and b"\n." not in octets[:-1]
 
 
 def seven_bit(content: bytes) -> bytes:

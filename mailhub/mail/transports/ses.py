@@ -19,7 +19,7 @@ from mailhub.mail.errors import (
     Reply,
 )
 from mailhub.mail.transports.base import Envelope, Job, Key, Outcome, Result, Transport
-from mailhub.mail.transports.octets import crlf_lines, seven_bit
+from mailhub.mail.transports.octets import Content, crlf_lines, seven_bit
 from mailhub.mail.transports.pacing import NoPace, Pace
 from mailhub.mail.transports.ses_wire import ClosedEarly, SesWire
 
@@ -84,7 +84,7 @@ class SesTransport(Transport):
     def close(self) -> None:
         self._wire = None
 
-    def send(self, envelope: Envelope, content: bytes) -> Outcome:
+    def send(self, envelope: Envelope, content: Content) -> Outcome:
         [(_, outcome)] = list(self.send_many([Job(None, envelope, content)]))
         return outcome
 
@@ -221,7 +221,7 @@ class SesTransport(Transport):
         return None
 
     def _request(self, job: Job[Key]) -> dict[str, object]:
-        content = crlf_lines(seven_bit(job.content))
+        content = crlf_lines(seven_bit(bytes(job.content)))
         request: dict[str, object] = {"Content": {"Raw": {"Data": content}}}
         if job.envelope.sender:
             request["FromEmailAddress"] = encode_address(job.envelope.sender)

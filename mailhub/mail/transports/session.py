@@ -20,6 +20,7 @@ from mailhub.mail.errors import (
     Reply,
 )
 from mailhub.mail.transports.base import Envelope, Outcome, Pause, Result
+from mailhub.mail.transports.octets import Content
 
 
 class ConnectionLost(Exception):
@@ -71,11 +72,11 @@ class Session(ABC):
     """
 
     @abstractmethod
-    def refusal(self, envelope: Envelope, content: bytes) -> InvalidMessage | None:
+    def refusal(self, envelope: Envelope, content: Content) -> InvalidMessage | None:
         """Why this message must not be offered to this server at all; None if it may."""
 
     @abstractmethod
-    def announce(self, envelope: Envelope, content: bytes) -> Steps[None]:
+    def announce(self, envelope: Envelope, content: Content) -> Steps[None]:
         """Send MAIL, RCPT and DATA, as many of them as the server lets us send unasked."""
 
     @abstractmethod
@@ -83,7 +84,7 @@ class Session(ABC):
         """The replies to what was announced last."""
 
     @abstractmethod
-    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> Steps[bool]:
+    def transfer(self, content: Content, following: tuple[Envelope, Content] | None) -> Steps[bool]:
         """Send the content and the final dot; True if `following` was announced with it.
 
         Raises ConnectionLost where the final dot has certainly not left.

@@ -16,7 +16,7 @@ from mailhub.mail.living_token import with_living_token
 from mailhub.mail.server import Login, ServerSettings
 from mailhub.mail.transports.base import Envelope
 from mailhub.mail.transports.connected import ConnectedTransport
-from mailhub.mail.transports.octets import WireLines, crlf_lines, seven_bit
+from mailhub.mail.transports.octets import Content, LargeLines, WireLines, crlf_lines, seven_bit
 from mailhub.mail.transports.session import Answers, ConnectionLost, Session, Steps
 from mailhub.mail.transports.smtp_login import log_in
 from mailhub.mail.transports.smtp_wire import SmtpWire, own_name
@@ -28,6 +28,7 @@ _GROUP = 200
 _GOODBYE_SECONDS = 1.0
 # RFC 1870 section 3: at most 20 digits; 0 and nothing mean no limit.
 _SIZE = re.compile(r"[0-9]{1,20}")
+_END = b".\r\n"
 _DOTTED_LINE = re.compile(rb"\n\.")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 
@@ -93,7 +94,7 @@ class _SmtpSession(Session):
         self._begun = False
         self._early_verdict: Reply | None = None
 
-    def refusal(self, envelope: Envelope, content: bytes) -> InvalidMessage | None:
+    def refusal(self, envelope: Envelope, content: Content) -> InvalidMessage | None:
         try:
             paths = self._paths(envelope)
         except InvalidMessage as error:
@@ -106,7 +107,7 @@ class _SmtpSession(Session):
             return InvalidMessage("The message is larger than the server takes.")
         return None
 
-    def announce(self, envelope: Envelope, content: bytes) -> Steps[None]:
+    def announce(self, envelope: Envelope, content: Content) -> Steps[None]:
         yield from self._wire.send_all(self._first_group(envelope, content))
 
     def answers(self) -> Steps[Answers]:
@@ -142,21 +143,26 @@ class _SmtpSession(Session):
         everybody = len(asked) == len(self._envelope.recipients)
         return everybody and all(reply.code >= 300 for reply in asked)
 
-    def transfer(self, content: bytes, following: tuple[Envelope, bytes] | None) -> Steps[bool]:
-        if not self._has_8bitmime:
-            content = seven_bit(content)
-        octets = prepare_content(content)
-        end = len(octets)
+    def transfer(self, content: Content, following: tuple[Envelope, Content] | None) -> Steps[bool]:
+        pieces = self._on_the_wire(content)
+        end = sum(map(len, pieces))
         self._begun = False
         announced = following is not None and self._group > 1
         if announced and following is not None:
-            octets += self._first_group(*following)
-        sent, error = yield from self._wire.write(octets)
+            pieces.append(self._first_group(*following))
+        sent, error = yield from self._wire.write(pieces)
         if sent < end:
             self._early_verdict = yield from self._last_words()
             if self._early_verdict is None:
                 raise ConnectionLost(self._wire.lost(error).error) from error
         return announced
+
+    def _on_the_wire(self, content: Content) -> list[bytes]:
+        if isinstance(content, LargeLines):
+            return [*content.pieces, _END]
+        if isinstance(content, WireLines):
+            return [content, _END]
+        return [prepare_content(content if self._has_8bitmime else seven_bit(content))]
 
     def _last_words(self) -> Steps[Reply | None]:
         """What a server that stopped reading said about it, if it is a refusal."""
@@ -198,7 +204,7 @@ class _SmtpSession(Session):
             error = CommandRefused("The server closed the connection.", reply)
             raise ConnectionLost(error, reply)
 
-    def _first_group(self, envelope: Envelope, content: bytes) -> bytes:
+    def _first_group(self, envelope: Envelope, content: Content) -> bytes:
         sender, *recipients = paths = self._paths(envelope)
         self._envelope = envelope
         self._commands = [f"MAIL FROM:<{sender}>{self._parameters(paths, content)}"]
@@ -220,9 +226,9 @@ class _SmtpSession(Session):
         self._written += len(group)
         return ("\r\n".join(group) + "\r\n").encode()
 
-    def _parameters(self, paths: list[str], content: bytes) -> str:
+    def _parameters(self, paths: list[str], content: Content) -> str:
         parameters = f" SIZE={len(content)}" if self._has_size else ""
-        if isinstance(content, WireLines) and not self._has_smtputf8:
+        if isinstance(content, WireLines | LargeLines) and not self._has_smtputf8:
             return parameters
         if self._has_8bitmime and not content.isascii():
             parameters += " BODY=8BITMIME"
@@ -237,8 +243,6 @@ def prepare_content(content: bytes) -> bytes:
     RFC 5321 sections 2.3.8 and 4.5.2. No bare CR or LF is left, so nothing inside can be
     read as the end of the message.
     """
-    if isinstance(content, WireLines):
-        return content + b".\r\n"
     content = crlf_lines(content)
     if content.startswith(b"."):
         content = b"." + content
@@ -247,7 +251,7 @@ def prepare_content(content: bytes) -> bytes:
         content = content.replace(b"\n.", b"\n..")
     if not content.endswith(b"\r\n"):
         content += b"\r\n"
-    return content + b".\r\n"
+    return content + _END
 
 
 def _paths(envelope: Envelope) -> list[str]:
@@ -256,12 +260,12 @@ def _paths(envelope: Envelope) -> list[str]:
     return [sender, *(encode_address(recipient) for recipient in envelope.recipients)]
 
 
-def _needs_smtputf8(paths: list[str], content: bytes) -> bool:
+def _needs_smtputf8(paths: list[str], content: Content) -> bool:
     """RFC 6531: an address or a header field beyond ASCII."""
     for path in paths:
         if not path.isascii():
             return True
-    if content.isascii():
+    if isinstance(content, LargeLines) or content.isascii():
         return False
     end = _HEADER_END.search(content)
     return not content[: end.start() if end else len(content)].isascii()

@@ -11,6 +11,7 @@ import select
 import smtplib
 import socket
 import ssl
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from time import monotonic
 from typing import Any
@@ -57,6 +58,13 @@ def _read_line(line: bytes) -> Reply | None:
 
 def _is_code(code: bytes) -> bool:
     return code.isdigit() and b"200" <= code <= b"599"
+
+
+def _gathered(pieces: Sequence[bytes]) -> Sequence[bytes]:
+    """What is small goes as one, what is large by itself and is not copied."""
+    if len(pieces) > 1 and sum(map(len, pieces)) <= _CHUNK:
+        return [b"".join(pieces)]
+    return pieces
 
 
 def _drive(steps: Steps[Value]) -> Value:
@@ -191,33 +199,38 @@ class SmtpWire(smtplib.SMTP):
 
     def send_all(self, octets: bytes) -> Steps[None]:
         """All of it, or ConnectionLost."""
-        sent, error = yield from self.write(octets)
+        sent, error = yield from self.write([octets])
         if sent < len(octets):
             raise self.lost(error) from error
 
-    def write(self, octets: bytes) -> Steps[tuple[int, OSError | None]]:
-        """Send; (how many octets went to the network, what stopped them).
+    def write(self, pieces: Sequence[bytes]) -> Steps[tuple[int, OSError | None]]:
+        """Send these one after the other; (how many octets went to the network, what stopped them).
 
         Each piece may take the settings' time-out. Octets not counted have certainly not
         been read by the server as a whole command.
         """
         if self.sock is None:
             return 0, OSError("not connected")
-        sent, view = 0, memoryview(octets)
-        until = 0.0
+        sent, taken, until = 0, 0, 0.0
         try:
-            while sent < len(octets):
-                try:
-                    sent += self.sock.send(view[sent : sent + _CHUNK])
-                    until = 0.0
-                except (BlockingIOError, ssl.SSLWantWriteError):
+            for octets in _gathered(pieces):
+                view, taken = memoryview(octets), 0
+                while taken < len(octets):
+                    try:
+                        taken += self.sock.send(view[taken : taken + _CHUNK])
+                        until = 0.0
+                    except (BlockingIOError, ssl.SSLWantWriteError):
+                        event = select.POLLOUT
+                    except ssl.SSLWantReadError:
+                        event = select.POLLIN
+                    else:
+                        continue
                     until = self._still(until)
-                    yield Pause(self.sock.fileno(), select.POLLOUT, until)
-                except ssl.SSLWantReadError:
-                    until = self._still(until)
-                    yield Pause(self.sock.fileno(), select.POLLIN, until)
+                    yield Pause(self.sock.fileno(), event, until)
+                sent += taken
+                taken = 0
         except OSError as error:
-            return sent, error
+            return sent + taken, error
         return sent, None
 
     def _still(self, until: float) -> float:

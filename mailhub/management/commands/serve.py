@@ -20,6 +20,8 @@ from mailhub.supervision import Service, Supervisor
 
 SERVICES = ("web", "workers", "dispatcher", "watcher")
 ANSWER_WITHIN = 60.0
+# Whoever looks at a page does not wait for a campaign.
+_WORKERS_NICENESS = 5
 
 
 class Command(BaseCommand):
@@ -93,7 +95,8 @@ def _describe(name: str, options: dict[str, Any], listener: socket.socket | None
         return _service(name, command, descriptors=(listener.fileno(),))
     if name == "workers":
         variables = {"MAILHUB_WORKERS": str(options["workers"])}
-        return _service(name, ["manage.py", "qcluster", "--skip-checks"], environment=variables)
+        command = ["manage.py", "qcluster", "--skip-checks"]
+        return _service(name, command, environment=variables, niceness=_WORKERS_NICENESS)
     subcommand = {"dispatcher": "dispatch", "watcher": "watch_mailboxes"}[name]
     return _service(name, ["manage.py", subcommand, "--skip-checks"])
 
