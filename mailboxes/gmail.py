@@ -10,20 +10,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from accounts.models import EmailAccount
 from mailboxes.journal import writing
 from mailboxes.models import Folder, FolderEntry, FolderRole
 from mailboxes.placements import count_by, drop, refile, set_flags
+from mailboxes.wishes import Problem, Wish
 from mailhub.errors import Busy, Conflict, MailhubError, NotFound
 from mailhub.mail.errors import CommandRefused, FolderMissing, MailError, MessageMissing
 from mailhub.mail.stores.base import Store
 from mailhub.mail.stores.gmail import INBOX_LABEL, LabelledStore
 from mailhub.mail.stores.imap_arguments import compress_set
-
-if TYPE_CHECKING:
-    from mailboxes.changing import Problem, Wish
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -18,12 +17,10 @@ from mailboxes.models import Folder, FolderEntry, MaildropMessage, Message
 from mailboxes.placements import drop, set_flags
 from mailboxes.sync.letters import header_digest
 from mailboxes.sync.pop3_store import discard
+from mailboxes.wishes import Problem, Wish
 from mailhub.errors import Busy, Conflict, MailhubError, NotFound
 from mailhub.mail.errors import CommandRefused, MailError, MessageMissing
 from mailhub.mail.stores.maildrop import LARGEST_MESSAGE, Maildrop
-
-if TYPE_CHECKING:
-    from mailboxes.changing import Problem, Wish
 
 OpenMaildrop = Callable[[EmailAccount], Maildrop]
 

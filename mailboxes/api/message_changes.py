@@ -13,8 +13,9 @@ from rest_framework import serializers
 from accounts.caller import Caller
 from accounts.models import EmailAccount
 from mailboxes.api.queries import QuerySerializer
-from mailboxes.changing import Problem, Wish, change_messages
+from mailboxes.changing import change_messages
 from mailboxes.models import Folder, Message
+from mailboxes.wishes import Problem, Wish
 from mailhub.api.errors import from_mail_error
 from mailhub.api.naming import CamelCaseMixin
 from mailhub.api.strict import StrictMixin

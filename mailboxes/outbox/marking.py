@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mailboxes.changing import Problem, Wish, change_messages
+from mailboxes.changing import change_messages
 from mailboxes.models import Message, OutboxMessage
+from mailboxes.wishes import Problem, Wish
 from mailhub.errors import Busy, MailhubError
 from mailhub.logs import get_logger
 from mailhub.mail.errors import CommandRefused, MailError

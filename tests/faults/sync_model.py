@@ -19,9 +19,10 @@ from django.db import connection
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from mailboxes.changing import Wish, change_messages
+from mailboxes.changing import change_messages
 from mailboxes.models import Folder, Message
 from mailboxes.sync.letters import digest_of
+from mailboxes.wishes import Wish
 from mailhub.errors import MailhubError
 from mailhub.mail.errors import ConnectionFailed, MailError
 from mailhub.mail.server import PasswordLogin

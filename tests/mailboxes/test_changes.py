@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from mailboxes.api.changes import ChangesSerializer
-from mailboxes.changing import Wish, change_messages
+from mailboxes.changing import change_messages
 from mailboxes.journal import forget_old_removals, writing
 from mailboxes.models import Journal, Message, MessageChange
+from mailboxes.wishes import Wish
 from tests.mailboxes.conftest import Mailbox, raw_message
 from tests.people import People
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from mailboxes.changing import Problem, Wish, change_messages
+from mailboxes.changing import change_messages
 from mailboxes.models import FolderEntry, Message
+from mailboxes.wishes import Problem, Wish
 from mailhub.errors import MailhubError
 from mailhub.mail.errors import ConnectionFailed, MailError, ServerTimeout
 from mailhub.mail.stores.in_memory import InMemoryStore

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from mailboxes.changing import Wish, change_messages
+from mailboxes.changing import change_messages
 from mailboxes.models import Folder, FolderEntry, Message
 from mailboxes.raw_store import RawStore
 from mailboxes.reading import raw_message as read_raw
+from mailboxes.wishes import Wish
 from mailhub.errors import Busy, Conflict
 from mailhub.mail.errors import MessageMissing
 from tests.mail.gmail_server import ALL, SPAM, TRASH, GmailMessage

@@ -11,7 +11,6 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import EmailAccount
-from mailboxes.changing import Wish
 from mailboxes.models import (
     BodyState,
     Folder,
@@ -26,6 +25,7 @@ from mailboxes.signals import message_stored
 from mailboxes.sync.control import Control, Interruption, PassInterrupted, Progress
 from mailboxes.sync.engine import Order
 from mailboxes.sync.pop3_pass import Pop3Pass
+from mailboxes.wishes import Wish
 from mailhub.errors import Busy, Conflict, NotFound
 from mailhub.mail.errors import (
     CapabilityMissing,
