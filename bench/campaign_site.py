@@ -23,7 +23,6 @@ _LOOK_EVERY = 0.1
 _PROSE = "All that is new this spring, told in a few words for whoever has the time.\n" * 21
 _LINKS = '<p><a href="https://shop.example.org/{{ first_name }}">See them</a></p>'
 _COUNTS = ("sent_count", "failed_count", "skipped_count", "uncertain_count", "remaining_count")
-ATTACHMENT_OCTETS = 1024 * 1024
 
 
 @dataclass

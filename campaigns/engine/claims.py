@@ -59,11 +59,6 @@ def due(campaign: int) -> QuerySet[Delivery]:
     return open_for(rows, campaign)
 
 
-def has_work(campaign: int) -> bool:
-    """Whether a worker would find something to send now."""
-    return queued(campaign).exists() or due(campaign).exists()
-
-
 def _take(rows: QuerySet[Delivery], size: int) -> list[Claimed]:
     """Lock rows that nobody else is taking; SQLite lets one writer in at a time anyway."""
     locked = rows.select_for_update(skip_locked=True)

@@ -30,7 +30,6 @@ from mailhub.mail.transports.ses_wire import SesWire
 
 log = get_logger(__name__)
 
-EVERY = timedelta(hours=1)
 _KEPT_SECONDS = 30 * 86_400
 # SES takes one such request a second or more; the rest is for the next hour.
 _MOST_WRITTEN = 500
