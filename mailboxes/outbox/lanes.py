@@ -62,24 +62,26 @@ def settle(lane: OutboxLane) -> None:
         held = OutboxLane.objects.select_for_update().filter(
             pk=lane.pk, worker=lane.worker, leased_until__lte=timezone.now()
         )
-        if not held.exists():
-            return
-        in_hand = OutboxMessage.objects.filter(
-            lane=lane, state=OutboxState.SENDING, worker=lane.worker
-        )
-        in_hand.filter(has_begun=False).update(
-            state=OutboxState.QUEUED, worker="", next_try_at=timezone.now()
-        )
-        for message in in_hand.filter(has_begun=True):
-            note_lost(message)
-        _free(lane)
+        if held.exists():
+            _settle_in_hand(lane)
+            _free(lane)
 
 
 def give_back(lane: OutboxLane) -> None:
-    """Its worker is done with it for now."""
+    """Its worker is done with it for now. Where a defect ended its turn, messages may be left."""
     with transaction.atomic():
         if OutboxLane.objects.select_for_update().filter(pk=lane.pk, worker=lane.worker).exists():
+            _settle_in_hand(lane)
             _free(lane)
+
+
+def _settle_in_hand(lane: OutboxLane) -> None:
+    in_hand = OutboxMessage.objects.filter(lane=lane, state=OutboxState.SENDING, worker=lane.worker)
+    in_hand.filter(has_begun=False).update(
+        state=OutboxState.QUEUED, worker="", next_try_at=timezone.now()
+    )
+    for message in in_hand.filter(has_begun=True):
+        note_lost(message)
 
 
 def _free(lane: OutboxLane) -> None:

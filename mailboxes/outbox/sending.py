@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -26,7 +26,7 @@ from mailboxes.outbox.senders import transport_of
 from mailboxes.outbox.statements import mark_begun
 from mailhub.errors import MailhubError
 from mailhub.logs import get_logger
-from mailhub.mail.errors import MailError
+from mailhub.mail.errors import InvalidMessage, MailError
 from mailhub.mail.transports.base import Envelope, Job, Outcome, Transport
 
 log = get_logger(__name__)
@@ -134,9 +134,7 @@ class Turn:
         while left and not self._is_over():
             try:
                 transport = self._open(messages[0])
-                for key, outcome in transport.send_many(
-                    self._jobs(left.values()), before_data=self._begin
-                ):
+                for key, outcome in transport.send_many(self._jobs(left), before_data=self._begin):
                     self._end(left.pop(key), outcome)
             except Withdrawn:
                 kept = set(self._mine().filter(pk__in=left).values_list("pk", flat=True))
@@ -152,8 +150,8 @@ class Turn:
         self._transport.open()
         return self._transport
 
-    def _jobs(self, messages: Iterable[OutboxMessage]) -> Iterator[Job[int]]:
-        waiting = deque(messages)
+    def _jobs(self, left: dict[int, OutboxMessage]) -> Iterator[Job[int]]:
+        waiting = deque(left.values())
         while waiting:
             some = [waiting.popleft()]
             while waiting and sum(each.size for each in (*some, waiting[0])) < _OCTETS_AT_ONCE:
@@ -166,8 +164,13 @@ class Turn:
             for message in some:
                 if self._is_over():
                     return
+                wire = wires.pop(message.pk, None)
+                if wire is None:  # Thrown away by one person while another had it sent again.
+                    gone = InvalidMessage("The message itself is kept no more.")
+                    self._end(left.pop(message.pk), outcome_of(gone))
+                    continue
                 envelope = Envelope(message.sender, tuple(message.outstanding))
-                yield Job(message.pk, envelope, bytes(wires.pop(message.pk)))
+                yield Job(message.pk, envelope, bytes(wire))
 
     def _begin(self, key: int) -> None:
         """Its first octet is about to leave. Raises Withdrawn where it must not."""

@@ -14,8 +14,8 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from mailboxes.models import OutboxLane, OutboxMessage, OutboxState
-from mailboxes.outbox.lanes import claim_due
+from mailboxes.models import OutboxContent, OutboxLane, OutboxMessage, OutboxState
+from mailboxes.outbox.lanes import claim_due, give_back
 from mailboxes.outbox.sending import send_due
 from mailhub.mail.transports.in_memory import Disturbance, Step
 from tests.mailboxes.operation_calls import call
@@ -272,6 +272,30 @@ def test_what_a_lost_worker_had_in_hand_is_settled(people: People, receiver: Smt
     assert [each["status"] for each in seen] == ["uncertain", "sent"]
     assert [(each["tries"], len(each["attempts"])) for each in seen] == [(1, 1), (1, 1)]
     assert len(receiver.messages) == 1
+
+
+def test_a_message_that_was_thrown_away_meanwhile_holds_up_no_other(
+    people: People, receiver: SmtpReceiver
+) -> None:
+    asked = [ask(people, subject=f"Order {number}") for number in range(3)]
+    OutboxContent.objects.filter(pk=asked[1]["id"]).delete()
+    send_due()
+    seen = [look(people, each) for each in asked]
+    assert [each["status"] for each in seen] == ["sent", "failed", "sent"]
+    assert "kept no more" in seen[1]["attempts"][0]["reply"]
+    assert len(receiver.messages) == 2
+
+
+@pytest.mark.usefixtures("receiver")
+def test_what_a_broken_turn_had_in_hand_is_settled(people: People) -> None:
+    begun, fresh = ask(people), ask(people)
+    [lane] = claim_due(5)
+    rows = OutboxMessage.objects.filter(lane=lane)
+    rows.update(state=OutboxState.SENDING, worker=lane.worker, next_try_at=None)
+    rows.filter(pk=begun["id"]).update(has_begun=True)
+    give_back(lane)
+    assert [look(people, each)["status"] for each in (begun, fresh)] == ["uncertain", "queued"]
+    assert [each.pk for each in claim_due(5)] == [lane.pk]
 
 
 def test_one_request_with_its_key_is_one_message(people: People, receiver: SmtpReceiver) -> None:
