@@ -167,7 +167,7 @@ def check_dead_letter_queue(**_: Any) -> list[CheckMessage]:
 def _is_queue(url: str) -> bool:
     try:
         Queue.at(url)
-    except InvalidMessage:
+    except (InvalidMessage, ValueError):
         return False
     return urlsplit(url).path.count("/") >= 2
 

@@ -38,6 +38,7 @@ def test_settings_of_the_tests_are_sane() -> None:
         ("MAILHUB_DEAD_LETTER_SQS_URL", "https://sqs.eu-west-1.amazonaws.com/", "mailhub.E009"),
         ("MAILHUB_DEAD_LETTER_SQS_URL", "http://127.0.0.1:9000/12/letters", "mailhub.E009"),
         ("MAILHUB_DEAD_LETTER_SQS_URL", "letters", "mailhub.E009"),
+        ("MAILHUB_DEAD_LETTER_SQS_URL", "https://[letters", "mailhub.E009"),
         ("MAILHUB_DEFAULT_SENDER", "ses", "mailhub.E008"),
         ("MAILHUB_DEFAULT_SENDER", "smtp", "mailhub.E008"),
         ("MAILHUB_DEFAULT_SENDER", "sendmail", "mailhub.E008"),
