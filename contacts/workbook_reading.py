@@ -17,9 +17,10 @@ import zipfile
 import zlib
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import IO, Any, BinaryIO, cast
 from xml.parsers import expat
 
@@ -45,10 +46,10 @@ _NO_WORKBOOK = "This is an archive, and no workbook that can be read. Save the s
 def read_as_csv(file: BinaryIO) -> Iterator[bytes]:
     """The first visible sheet in blocks of whole lines, UTF-8. Raises InvalidInput."""
     try:
-        with zipfile.ZipFile(file) as archive, closing(_Texts()) as texts:
+        with zipfile.ZipFile(file) as archive:
             book = _Book(archive)
-            texts.load(archive, book.texts_part)
-            yield from _as_lines(_Sheet(book, texts).rows(archive))
+            with closing(_Texts(archive, book.texts_part)) as texts:
+                yield from _as_lines(_Sheet(book, texts).rows(archive))
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -118,6 +119,7 @@ class _Handler:
         raise ValueError("entities")
 
 
+@lru_cache(maxsize=256)
 def _local(name: str) -> str:
     return name.rpartition("}")[2]
 
@@ -200,9 +202,13 @@ def _is_date_format(code: str) -> bool:
 
 
 class _Texts(_Handler):
-    """The table of texts, in a file; `texts[n]` reads one of them."""
+    """The table of texts, in a file; `texts[n]` reads one of them.
 
-    def __init__(self) -> None:
+    Read as far as it was asked for: a heading wants the first few of what may be millions.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, path: str) -> None:
+        self._blocks = self._read(archive, path)
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._ends = array("Q")
         self._pieces: list[str] = []
@@ -211,14 +217,20 @@ class _Texts(_Handler):
 
     def close(self) -> None:
         """Forget them."""
+        self._blocks.close()
         self._file.close()
 
-    def load(self, archive: zipfile.ZipFile, path: str) -> None:
-        """Lay them all down."""
+    def _read(self, archive: zipfile.ZipFile, path: str) -> Generator[None, None, None]:
         if path:
             with archive.open(path) as part:
-                deque(self.parse(part, _LARGEST_PART), maxlen=0)
-        self._file.flush()
+                yield from self.parse(part, _LARGEST_PART)
+
+    def _read_up_to(self, number: int) -> None:
+        """Lay down more of them. Raises LookupError where there are fewer."""
+        self._file.seek(0, io.SEEK_END)
+        while number >= len(self._ends):
+            if next(self._blocks, self._blocks) is not None:
+                raise LookupError("no such text")
 
     def start(self, name: str, given: dict[str, str]) -> None:
         self._is_text = name == "t"
@@ -244,6 +256,8 @@ class _Texts(_Handler):
         if found is None:
             if number < 0:
                 raise ValueError("no such text")
+            if number >= len(self._ends):
+                self._read_up_to(number)
             begin = self._ends[number - 1] if number else 0
             self._file.seek(begin)
             found = self._file.read(self._ends[number] - begin).decode("utf-8", "surrogatepass")

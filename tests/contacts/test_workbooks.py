@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import zipfile
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
+from contacts.csv_import import preview_rows
 from contacts.models import Contact, ContactList, ListMember
 from contacts.tasks import run_import
 from contacts.workbook_reading import read_as_csv
@@ -118,6 +120,39 @@ def test_a_sheet_of_many_rows_is_read_in_pieces() -> None:
     assert len(blocks) > 1
     assert all(block.endswith(b"\n") for block in blocks)
     assert b"".join(blocks).split(b"\n")[40_000] == b"E-Mail,40001"
+
+
+def octets_read_for_a_preview(people: int) -> int:
+    """How much of a workbook with so many texts of their own is read to show its first rows."""
+    texts = "".join(
+        f"<si><t>{uuid5(NAMESPACE_URL, str(number))}@example.com</t></si>"
+        for number in range(people)
+    )
+    rows = "".join(
+        f'<row r="{number + 1}"><c t="s"><v>{number}</v></c></row>'
+        for number in range(1, people + 1)
+    )
+    heading = '<row r="1"><c t="s"><v>0</v></c></row>'
+    content = workbook(heading + rows, texts=f"<si><t>E-Mail</t></si>{texts}")
+    file = _CountedReads(content)
+    assert len(preview_rows(file).rows) == 5
+    return file.octets
+
+
+def test_a_preview_of_a_large_sheet_reads_no_more_than_that_of_a_smaller_one() -> None:
+    smaller, larger = octets_read_for_a_preview(30_000), octets_read_for_a_preview(50_000)
+    assert larger < smaller * 1.1
+
+
+class _CountedReads(io.BytesIO):
+    """Says how much of it was read."""
+
+    octets = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self.octets += len(found)
+        return found
 
 
 BOMB = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;">]>'
