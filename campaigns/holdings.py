@@ -24,6 +24,7 @@ from campaigns.models import (
 from contacts.holdings import Happening, register_holder
 from contacts.models import Contact
 
+_OF_AN_EVENT = ("at", "kind", "verdict", "is_automatic", "source", "details")
 _WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
 
@@ -42,9 +43,13 @@ class Deliveries:
                 "message_id": row.message_id,
                 "finished_at": row.finished_at,
                 **{f"{name}_at": getattr(row, f"{name}_at") for name in RESPONSES},
+                "events": [
+                    {name: getattr(event, name) for name in _OF_AN_EVENT}
+                    for event in sorted(row.events.all(), key=lambda event: event.at)
+                ],
                 **_said(row),
             }
-            for row in rows.select_related("campaign")
+            for row in rows.select_related("campaign").prefetch_related("events")
         ]
 
     def happened(self, contact: Contact, before: datetime, most: int) -> Sequence[Happening]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from campaigns.audience import Recipients, fix_audience
-from campaigns.models import CampaignAudience, Delivery, DeliveryState
+from campaigns.feedback.recording import Report, record_events
+from campaigns.models import CampaignAudience, Delivery, DeliveryState, EventKind, EventSource
 from contacts.models import Contact, ErasedAddress, ImportRowError, ListMember, Suppression
 from tests.access.things import all_rows
 from tests.campaigns.conftest import Campaigns, campaigns, states
@@ -82,6 +83,10 @@ def test_all_that_is_held_is_handed_out(campaigns: Campaigns) -> None:
     campaign = campaigns.finish(campaigns.create())
     bare = campaigns.create(recipients=Recipients(emails=(ANN,)))
     fix_audience(bare)
+    row = campaign.deliveries.get()
+    noon = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+    click = Report(row.pk, EventKind.CLICK, noon, EventSource.PAGE, "c", details={"link": "x"})
+    record_events([click, Report(row.pk, EventKind.OPEN, noon, EventSource.PAGE, "o")])
     held = people.viewer.api.get(f"/api/contacts/{ANN}/export").json()
     assert held["contact"]["attributes"] == {"city": "Bern"}
     assert held["contact"]["email_count"] == 1
@@ -91,6 +96,13 @@ def test_all_that_is_held_is_handed_out(campaigns: Campaigns) -> None:
         (campaign.campaign_id, "sent"),
         (bare.campaign_id, "queued"),
     ]
+    of_first, of_second = (each["events"] for each in held["deliveries"])
+    assert sorted((each["kind"], each["details"]) for each in of_first) == [
+        ("click", {"link": "x"}),
+        ("open", {}),
+    ]
+    assert of_first[0]["at"] == "2026-05-04T12:00:00Z"
+    assert of_second == []
 
 
 def erase(people: People, email: str = ANN) -> None:
