@@ -34,7 +34,7 @@ log = get_logger(__name__)
 
 LONGEST_WAIT = 3.0
 # A little less than is allowed, as messages arrive less evenly than they leave.
-_PART_OF_RATE = 0.98
+_PART_OF_RATE = 0.97
 _RESERVED_SECONDS = 0.02
 _GOOD_FOR = 1.0
 _ABOUT_NOW = 0.001
