@@ -47,7 +47,7 @@ def act(request: PageRequest) -> HttpResponse:
     elif wanted == "move":
         _move(request, ids)
     elif wanted == "trash":
-        _carry_out(request, ids, {"delete": True}, done="{} moved to Trash.")
+        _carry_out(request, ids, {"delete": True}, done="moved to Trash.")
     else:
         raise InvalidInput("There is no such thing to do.")
     return _return(request)
@@ -61,7 +61,7 @@ def delete(request: PageRequest) -> HttpResponse:
     if not ids:
         return _return(request)
     if request.method == "POST":
-        _carry_out(request, ids, {"delete": True}, done="{} deleted for good.")
+        _carry_out(request, ids, {"delete": True}, done="deleted for good.")
         return _return(request)
     context = {"ids": ids, "next": next_address(request)}
     return render(request, "mailboxes/delete.html", context)
@@ -73,7 +73,7 @@ def _move(request: PageRequest, ids: Sequence[int]) -> None:
     if target is None:
         messages.error(request, "Choose the folder to move to.")
         return
-    done = f"{{}} moved to {folder_name(target)}."
+    done = f"moved to {folder_name(target)}."
     _carry_out(request, ids, {"folder_id": target.pk}, done=done)
 
 
@@ -91,7 +91,7 @@ def _carry_out(
             problems += [error_words(error)] * len(some)
     changed = len(ids) - len(problems)
     if changed and done:
-        messages.success(request, done.format(count(changed, _MESSAGES)))
+        messages.success(request, f"{count(changed, _MESSAGES)} {done}")
     if problems:
         what = "This" if len(ids) == 1 else f"{len(problems)} of {count(len(ids), _MESSAGES)}"
         reasons = " ".join(dict.fromkeys(problems))

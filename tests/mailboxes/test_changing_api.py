@@ -12,10 +12,11 @@ from mailboxes.models import Folder, FolderEntry, Message
 from mailhub.mail.stores.imap import ImapStore
 from tests.mailboxes.conftest import Mailbox, raw_message
 from tests.mailboxes.test_dovecot import account, copy, sync, truth, user
+from tests.pages.conftest import Visit, visit
 from tests.people import People
 from tests.servers.dovecot import DovecotUser
 
-__all__ = ["account", "user"]
+__all__ = ["account", "user", "visit"]
 
 
 @pytest.fixture
@@ -221,3 +222,21 @@ def test_a_viewer_changes_not_even_its_own(people: People) -> None:
         people.viewer.api.post("/api/messages/batch", {"ids": [pk], "isRead": True}),
     ):
         assert (answer.status_code, answer.json()["error"]) == (403, "scope_required")
+
+
+@pytest.mark.parametrize("name", ["{} of {name}", "{0!r}", "100 %s"])
+def test_a_page_says_into_which_folder_a_message_was_moved(
+    filled: dict[str, int],
+    *,
+    people: People,
+    visit: Visit,
+    account: EmailAccount,
+    user: DovecotUser,
+    name: str,
+) -> None:
+    user.deliver(raw_message("there"), name)
+    sync(account, ImapStore(user.settings()))
+    form = {"act": "move", "ids": filled["m2"], "folder": folder(name), "next": "/mail/all"}
+    page = visit(people.member).post("/mail/act", form, follow=True)
+    assert f"1 message moved to {name}." in page.text
+    assert copy(account) == truth(user)
