@@ -5,8 +5,8 @@ what so many recipients cost at the account's rate, in an UPDATE that only holds
 version of the row that was read. So any number of processes keep to the rate together, each
 recipient has a moment of its own, and nobody asks in vain. A process reserves a fiftieth of
 a second's recipients at once, to ask the database no more than fifty times a second. Who is
-late for its moment, as on a machine under load, leaves only while no more left in the last
-second than had a moment in it: so no second has more than the rate, whatever came between.
+late for its moment, as on a machine under load, leaves only while no more of its process left in
+the last second than had a moment in it: so what was held up does not come on top of the rest.
 
 The rate and the daily quota are SES's own words (GetAccount), asked for again every few
 minutes. Times are those of the database's clock.
