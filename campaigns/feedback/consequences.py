@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from accounts.models import Tenant
-from campaigns.audience import ERASED_DOMAIN
-from campaigns.feedback.recording import News
+from campaigns.feedback.recording import News, is_erased
 from campaigns.feedback.thresholds import watch_rates
 from campaigns.models import Campaign, Delivery, DeliveryEvent, DeliveryState, EventKind
 from contacts.models import (
@@ -56,7 +55,7 @@ def draw_consequences(news: Sequence[News]) -> None:
         campaign = delivery.campaign
         if each.report.kind in _COUNTED:
             counted[campaign.pk] = campaign
-        if delivery.email.endswith(f"@{ERASED_DOMAIN}"):
+        if is_erased(delivery):
             continue
         people = leaving.setdefault(campaign.tenant_id, _Leaving(Tenant(pk=campaign.tenant_id)))
         _sort(each, people)

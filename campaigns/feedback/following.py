@@ -19,14 +19,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from campaigns.feedback.consequences import draw_consequences
-from campaigns.feedback.recording import Report, record_events
+from campaigns.feedback.recording import Report, is_erased, of_another, record_events
 from campaigns.feedback.ses_events import Happened, SesEvent, read_event
 from campaigns.feedback.single_messages import note_single
 from campaigns.links.programs import name_program
 from campaigns.models import Campaign, Delivery, EventKind, EventSource, SesNotice
 from campaigns.resolving import prove_sent
 from mailhub.logs import get_logger
-from mailhub.mail.bounce import Verdict
+from mailhub.mail.bounce import Verdict, address_form
 
 log = get_logger(__name__)
 
@@ -36,6 +36,8 @@ _FIRST_PAUSE = timedelta(seconds=2)
 _MOST_TRIES = 8
 _REMEMBERED = timedelta(days=3)
 _BY_A_PERSON = (EventKind.OPEN, EventKind.CLICK)
+# A vacation message, and what a provider sends on that is no complaint.
+_SAYING_NOTHING = (Verdict.AUTO_REPLY, Verdict.NOT_SPAM, Verdict.AUTH_FAILURE)
 _TAKEN = "Amazon SES tells that it took the message."
 
 
@@ -154,7 +156,13 @@ def _by_tag(tenant_id: UUID, event: SesEvent) -> list[Delivery]:
 def _reports(delivery: Delivery, event: SesEvent) -> Iterable[Report]:
     for each in event.happened:
         kind = event.kind
-        if kind is None or each.verdict is Verdict.AUTO_REPLY:
+        if kind is None or each.verdict in _SAYING_NOTHING:
+            continue
+        if not _is_about(delivery, each):
+            words = each.status or each.verdict or str(kind)
+            yield of_another(
+                delivery, event.at, EventSource.SES, key=_key(event, each), words=words
+            )
             continue
         yield Report(
             delivery.pk,
@@ -166,6 +174,12 @@ def _reports(delivery: Delivery, event: SesEvent) -> Iterable[Report]:
             is_automatic=kind in _BY_A_PERSON and _is_automatic(delivery, event),
             details=each.details,
         )
+
+
+def _is_about(delivery: Delivery, happened: Happened) -> bool:
+    """Whether it is told of the recipient, and not of whom a copy was passed on to."""
+    is_same = address_form(happened.recipient) == address_form(delivery.email)
+    return is_same or not happened.recipient or is_erased(delivery)
 
 
 def _key(event: SesEvent, happened: Happened) -> str:

@@ -2,7 +2,8 @@
 
 Anybody can write a report: one counts where it holds a token that only the message held, in the
 address that it was sent to, in the returned envelope or Message-ID, or in the returned link for
-leaving. Nothing in the mailbox is changed for it.
+leaving. It is about the recipient where it names that one, or nobody. Nothing in the mailbox is
+changed for it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from uuid import UUID
 
 from campaigns.feedback.consequences import draw_consequences
 from campaigns.feedback.proof import read_proof
-from campaigns.feedback.recording import Report, record_events
+from campaigns.feedback.recording import Report, is_erased, of_another, record_events
 from campaigns.links.tokens import LENGTH, Purpose, read_token
 from campaigns.models import Delivery, EventKind, EventSource
 from campaigns.resolving import prove_sent
 from mailboxes.models import Message
 from mailboxes.signals import report_found
-from mailhub.mail.bounce import BounceReport, RecipientReport, Verdict
+from mailhub.mail.bounce import BounceReport, RecipientReport, Verdict, whom_it_concerns
 
 _LEAVING_LINK = re.compile(rf"/u/([A-Za-z0-9_-]{{{LENGTH}}})(?![A-Za-z0-9_-])")
 _LONGEST_REASON = 1000
@@ -66,22 +67,31 @@ def _find(tenant_id: UUID, report: BounceReport) -> Delivery | None:
 
 
 def _reports(delivery: Delivery, report: BounceReport, source: Message) -> Iterator[Report]:
-    """A message of a campaign has one recipient: whomever a report names, it is that one."""
     name = source.message_id or source.raw_digest
     digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-    for told in report.recipients:
+    for told, recipient in whom_it_concerns(report, [delivery.email]):
         kind = _kind(told)
-        if kind is not None:
-            is_verdict = kind is EventKind.BOUNCE or told.verdict in _SHOWN
-            yield Report(
-                delivery.pk,
-                kind,
+        if kind is None:
+            continue
+        if not recipient and not is_erased(delivery):
+            yield of_another(
+                delivery,
                 source.received_at,
                 EventSource.REPORT,
-                key=f"{digest}:{told.verdict}",
-                verdict=told.verdict if is_verdict else None,
-                details={"reason": told.reason[:_LONGEST_REASON]},
+                key=digest,
+                words=told.status or told.verdict,
             )
+            continue
+        is_verdict = kind is EventKind.BOUNCE or told.verdict in _SHOWN
+        yield Report(
+            delivery.pk,
+            kind,
+            source.received_at,
+            EventSource.REPORT,
+            key=f"{digest}:{told.verdict}",
+            verdict=told.verdict if is_verdict else None,
+            details={"reason": told.reason[:_LONGEST_REASON]},
+        )
 
 
 def _kind(told: RecipientReport) -> EventKind | None:

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts.events.publishing import publish_many
+from campaigns.audience import ERASED_DOMAIN
 from campaigns.models import Delivery, DeliveryEvent, EventKind, EventSource, ResponseTally
 from campaigns.news import delivery_values
 from mailhub.mail.bounce import Verdict
@@ -58,6 +59,23 @@ class Report:
     verdict: Verdict | None = None
     is_automatic: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_erased(delivery: Delivery) -> bool:
+    """Whether nobody knows any more whose it was."""
+    return delivery.email.endswith(f"@{ERASED_DOMAIN}")
+
+
+def of_another(
+    delivery: Delivery, at: datetime, source: EventSource, *, key: str, words: str
+) -> Report:
+    """Something is told of an address to which the message was passed on: noted, no more.
+
+    Neither the address nor its server's words are kept: they are another person's.
+    """
+    details = {"reason": f"Told of another address: {words}"}
+    key = f"{key[:180]}:{EventKind.ELSEWHERE}"
+    return Report(delivery.pk, EventKind.ELSEWHERE, at, source, key, details=details)
 
 
 @dataclass(frozen=True, slots=True)

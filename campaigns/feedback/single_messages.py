@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from accounts.models import Tenant
@@ -18,6 +19,7 @@ from mailhub.mail.bounce import (
     ReportKind,
     Returned,
     Verdict,
+    whom_it_concerns,
 )
 
 _ACTIONS = {
@@ -61,7 +63,8 @@ def note_single(tenant_id: UUID, event: SesEvent, notice: SesNotice) -> bool:
             key=f"{event.provider_id}:{event.happened[0].key}",
             received_at=event.at,
         )
-        _suppress(Tenant(pk=tenant_id), recipients)
+        concerned = whom_it_concerns(report, message.recipients)
+        _suppress(Tenant(pk=tenant_id), [told for told, recipient in concerned if recipient])
     return True
 
 
@@ -85,7 +88,7 @@ def _recipient(kind: EventKind | None, happened: Happened) -> RecipientReport:
     )
 
 
-def _suppress(tenant: Tenant, recipients: tuple[RecipientReport, ...]) -> None:
+def _suppress(tenant: Tenant, recipients: Iterable[RecipientReport]) -> None:
     """An address that is gone is gone for campaigns, too."""
     by_verdict: dict[Verdict, list[str]] = {Verdict.HARD: [], Verdict.COMPLAINT: []}
     for each in recipients:

@@ -786,6 +786,7 @@ class Migration(migrations.Migration):
                             ("click", "Click"),
                             ("unsubscribe", "Unsubscribe"),
                             ("subscription", "Subscription"),
+                            ("elsewhere", "Elsewhere"),
                         ],
                         max_length=17,
                     ),

@@ -19,6 +19,8 @@ class EventKind(models.TextChoices):
     delivery: the recipient's server took the message. delay: it is still on its way. bounce:
     it came back for good, `verdict` says why. reject, rendering_failure: the provider that we
     handed it to did not send it. subscription: the person changed its subscription there.
+    elsewhere: a report about another address, to which the message was passed on: it says
+    nothing of the recipient.
     """
 
     DELIVERY = "delivery"
@@ -31,6 +33,7 @@ class EventKind(models.TextChoices):
     CLICK = "click"
     UNSUBSCRIBE = "unsubscribe"
     SUBSCRIPTION = "subscription"
+    ELSEWHERE = "elsewhere"
 
 
 class EventSource(models.TextChoices):

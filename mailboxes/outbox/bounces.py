@@ -7,14 +7,11 @@ twice, late, or about a try before the last is kept and changes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from accounts.events.publishing import publish
 from mailboxes.models import DeliveryReport, Message, OutboxMessage, OutboxState
-from mailhub.mail.addresses import encode_address
-from mailhub.mail.bounce import BounceReport, RecipientReport
-from mailhub.mail.errors import InvalidMessage
+from mailhub.mail.bounce import BounceReport, RecipientReport, whom_it_concerns
 
 BOUNCED = "message.bounced"
 _LONGEST_REASON = 1000
@@ -97,9 +94,7 @@ def _keep_news(
     key = hashlib.sha256(named.encode()).hexdigest()
     known = set(message.reports.values_list("report_key", "recipient", "verdict"))
     rows, news = [], []
-    by_form = {_form(each): each for each in message.recipients}
-    for told in report.recipients:
-        recipient = _reported_recipient(by_form, told)
+    for told, recipient in whom_it_concerns(report, message.recipients):
         shown = (recipient or told.address)[:_LONGEST_ADDRESS]
         if (key, shown, told.verdict) in known:
             continue
@@ -123,22 +118,3 @@ def _keep_news(
         )
     DeliveryReport.objects.bulk_create(rows)
     return news
-
-
-def _reported_recipient(by_form: Mapping[str, str], told: RecipientReport) -> str:
-    """Whom of a message's recipients it is about, or "" where that cannot be told.
-
-    One who has mail forwarded is reported by another address: of a single recipient no
-    other can be meant.
-    """
-    for address in (told.original_address, told.address):
-        if address and (found := by_form.get(_form(address))):
-            return found
-    return next(iter(by_form.values())) if len(by_form) == 1 else ""
-
-
-def _form(address: str) -> str:
-    try:
-        return encode_address(address).lower()
-    except InvalidMessage:
-        return address.lower()

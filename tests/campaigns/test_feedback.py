@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pytest_django.fixtures import Settings
 
 from campaigns.feedback.following import follow_notices
 from campaigns.feedback.intake import keep_notices
-from campaigns.feedback.proof import read_proof, return_path, write_proof
+from campaigns.feedback.proof import read_proof
 from campaigns.models import (
     Campaign,
     Delivery,
@@ -23,22 +22,9 @@ from campaigns.models import (
     SesTopic,
 )
 from contacts.models import Contact, ContactList, ListMember, Suppression
-from mailboxes.models import Message, OutboxMessage
-from mailboxes.outbox.sending import send_due
-from mailboxes.signals import report_found
-from mailhub.mail.bounce import (
-    Action,
-    BounceReport,
-    RecipientReport,
-    ReportKind,
-    Returned,
-    Verdict,
-)
 from mailhub.mail.transports.in_memory import Step
 from tests.campaigns.conftest import Campaigns, states
-from tests.mailboxes.test_outbox import ask
 from tests.people import People
-from tests.servers.ses import KEYS, REGION, SesFake
 from tests.servers.sns import TOPIC
 
 _NUMBERS = itertools.count()
@@ -305,60 +291,6 @@ def test_a_refusal_while_sending_is_a_bounce_as_well(campaigns: Campaigns) -> No
     }
 
 
-def find_report(people: People, told: RecipientReport, **fields: Any) -> None:
-    """A report that a sync has found in the member's mailbox."""
-    message = Message.objects.first() or Message.objects.create(
-        account=people.connect_account(people.member),
-        message_id="report@mx.example",
-        received_at=datetime(2026, 11, 2, tzinfo=UTC),
-        size=100,
-    )
-    report = BounceReport(
-        kind=ReportKind.DELIVERY_STATUS,
-        recipients=(told,),
-        returned=fields.pop("returned", Returned()),
-        **fields,
-    )
-    report_found.send(
-        sender=Message,
-        tenant_id=people.tenant.pk,
-        account_id=message.account_id,
-        message_id=message.pk,
-        report=report,
-        outbox_id=None,
-    )
-
-
-def failed(address: str) -> RecipientReport:
-    return RecipientReport(
-        address=address, action=Action.FAILED, status="5.1.1", verdict=Verdict.HARD
-    )
-
-
-@pytest.mark.parametrize("way", ["verp", "message id", "forged", "none"])
-def test_a_report_in_a_mailbox_counts_where_it_holds_the_messages_token(
-    people: People, sent: list[Delivery], way: str
-) -> None:
-    first = sent[0]
-    told = failed(first.email)
-    match way:
-        case "verp":
-            address = return_path("bounce@example.org", first.pk).upper()
-            find_report(people, told, sent_to=(address,))
-            find_report(people, told, sent_to=(address,))
-        case "message id":
-            returned = Returned(message_id=first.message_id.strip("<>"))
-            find_report(people, told, returned=returned)
-        case "forged":
-            token = f"{sent[1].pk:x}-{write_proof(first.pk).partition('-')[2]}"
-            find_report(people, told, sent_to=(f"bounce+{token}@example.org",))
-        case _:
-            find_report(people, told)
-    is_believed = way in ("verp", "message id")
-    assert suppressed() == ({first.email: "bounced"} if is_believed else {})
-    assert DeliveryEvent.objects.count() == is_believed
-
-
 def test_the_envelope_is_from_an_address_of_ones_own_for_each_recipient(
     people: People, campaigns: Campaigns
 ) -> None:
@@ -374,23 +306,3 @@ def test_the_envelope_is_from_an_address_of_ones_own_for_each_recipient(
         row.pk for row in Delivery.objects.filter(campaign=campaign)
     }
     assert all(sender.startswith("bounce+") for sender in senders)
-
-
-def test_events_of_single_messages_reach_the_outbox(
-    people: People, topic: SesTopic, ses_fake: SesFake, settings: Settings
-) -> None:
-    settings.MAILHUB_DEFAULT_SENDER = "ses"
-    settings.AWS_SES_REGION_NAME, settings.AWS_SES_REGION_ENDPOINT_URL = REGION, ses_fake.url
-    settings.AWS_SES_ACCESS_KEY_ID = KEYS.access_key_id
-    settings.AWS_SES_SECRET_ACCESS_KEY = KEYS.secret_access_key
-    ask(people)
-    send_due()
-    row = OutboxMessage.objects.get()
-    assert row.state == "sent"
-    stand_in = Delivery(pk=1, provider_id=row.provider_id, email="bo@example.org")
-    event = bounce(stand_in, diagnosticCode="550 5.1.1 no such user")
-    tell(topic, event, event)
-    row.refresh_from_db()
-    assert row.state == "bounced"
-    assert row.reports.count() == 1
-    assert suppressed() == {"bo@example.org": "bounced"}

@@ -230,11 +230,21 @@ def test_a_message_id_that_a_server_replaced_is_made_good_by_our_own_field(desk:
 
 def test_a_report_that_brings_nothing_back_may_answer_the_message(desk: Desk) -> None:
     sent = desk.send(BO)
-    report = dsn(b"Subject: none\r\n\r\n", field("forwarded@elsewhere.example"))
+    report = dsn(b"Subject: none\r\n\r\n", field(BO.upper()))
     answer = f"In-Reply-To: {desk.look(sent)['messageId']}\r\n".encode()
     desk.receive(answer + report)
     seen = desk.look(sent)
     assert (seen["status"], seen["bounced"][0]["address"]) == ("bounced", BO)
+
+
+def test_what_came_back_from_another_address_is_noted_and_is_no_bounce(desk: Desk) -> None:
+    sent = desk.send(BO)
+    desk.receive(dsn(desk.wire, field("forwarded@elsewhere.example")))
+    assert desk.look(sent)["status"] == "sent"
+    assert DeliveryReport.objects.get().recipient == "forwarded@elsewhere.example"
+    rewritten = field("bo@inside.example") + f"Original-Recipient: rfc822;{BO}\r\n"
+    desk.receive(dsn(desk.wire, rewritten))
+    assert desk.look(sent)["status"] == "bounced"
 
 
 def test_a_forged_report_marks_nothing(desk: Desk) -> None:

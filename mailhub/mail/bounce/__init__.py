@@ -7,6 +7,7 @@
            ├ automatic ─────── RFC 3834: vacation messages    │
            └ last_resort ───── flufl.bounce                   ┘
                   classifying + wording: codes and words → Verdict
+                  concerning: whom of a message's recipients it is about
 
 `read_report` never raises for what a message holds. `classify_reply` applies the same
 rules to what a server says while a message is sent. Anybody can write a report: whoever
@@ -14,6 +15,7 @@ acts on one asks for something in it that only a recipient of the message can kn
 """
 
 from mailhub.mail.bounce.classifying import classify, classify_reply
+from mailhub.mail.bounce.concerning import address_form, whom_it_concerns
 from mailhub.mail.bounce.reading import read_report
 from mailhub.mail.bounce.report import (
     Action,
@@ -32,8 +34,10 @@ __all__ = [
     "ReportKind",
     "Returned",
     "Verdict",
+    "address_form",
     "classify",
     "classify_reply",
     "may_be_report",
     "read_report",
+    "whom_it_concerns",
 ]

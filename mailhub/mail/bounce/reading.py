@@ -118,13 +118,10 @@ class _Reading:
 
     def _failed_recipients(self, action: Action) -> list[RecipientReport]:
         """As exim, and Gmail, name them in the header."""
-        told = ", ".join(self._head.values("x-failed-recipients"))
-        people = dict.fromkeys(person.address for person in read_mailboxes(told[:10_000]))
         verdict = Verdict.DELAYED if action is Action.DELAYED else Verdict.UNCLEAR
         return [
             RecipientReport(address=address, action=action, verdict=verdict)
-            for address in people
-            if address
+            for address in self._named_as_failed
         ]
 
     def _auto_reply(self) -> BounceReport | None:
@@ -163,7 +160,14 @@ class _Reading:
             sent_to=self._head.sent_to,
             reporter=reporter or next(iter(self._senders), ""),
             envelope_id=envelope_id,
+            failed_recipients=self._named_as_failed,
         )
+
+    @cached_property
+    def _named_as_failed(self) -> tuple[str, ...]:
+        told = ", ".join(self._head.values("x-failed-recipients"))
+        people = dict.fromkeys(person.address for person in read_mailboxes(told[:10_000]))
+        return tuple(address for address in people if address)
 
     @property
     def _senders(self) -> tuple[str, ...]:

@@ -114,6 +114,7 @@ class BounceReport:
     `sent_to` are the addresses that the report itself was sent to, those of the envelope
     first: one of them holds the token where the sender used VERP. `reporter` is the server
     or the address that reports, `envelope_id` what the sender gave as ENVID (RFC 3461).
+    `failed_recipients` are those that its own header names as exim writes it.
     """
 
     kind: ReportKind
@@ -122,3 +123,4 @@ class BounceReport:
     sent_to: tuple[str, ...] = ()
     reporter: str = ""
     envelope_id: str = ""
+    failed_recipients: tuple[str, ...] = ()
