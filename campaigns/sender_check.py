@@ -9,10 +9,12 @@ from django.conf import settings
 
 from accounts.caller import Caller
 from accounts.models import EmailAccount, SesQuota
-from accounts.sending import account_ses, default_sender
+from accounts.sending import account_ses, default_account, default_sender
 from accounts.ses_account import row_for
 from accounts.ses_pace import pace_of
-from campaigns.models import DkimKey
+from campaigns.models import Campaign, DkimKey
+from campaigns.senders import sent_as
+from campaigns.servers import ses_of
 from mailhub.errors import InvalidInput, MailhubError
 from mailhub.mail.addresses import encode_domain, parse_address
 from mailhub.mail.errors import InvalidMessage, MailError
@@ -57,19 +59,22 @@ class SenderCheck:
         return next((each for each in _WORST if each in found), Result.UNKNOWN)
 
 
-def check_sender(caller: Caller, text: str) -> SenderCheck:
-    """Look at the address from which somebody wants to send. Raises InvalidInput."""
+def check_sender(caller: Caller, text: str, campaign: Campaign | None = None) -> SenderCheck:
+    """Look at the address from which somebody wants to send, by the way that mail takes.
+
+    That is the campaign's where one is given. Raises InvalidInput.
+    """
     try:
         address = parse_address(text)
-        domain = encode_domain(address.domain)
+        domain = encode_domain(address.domain).lower()
     except InvalidMessage as error:
         raise InvalidInput.field("from", error.message) from error
-    ses = _ses_for(caller, address.address)
+    ses = _ses_for(caller, address.address, campaign)
     standing = _stands_at_ses(ses, address.address, domain) if ses is not None else None
     checks = SenderRecords(domain, resolver_at(settings.MAILHUB_DNS_SERVER)).checks(
-        by_ses=ses is not None, signing=_signing(caller, domain)
+        by_ses=ses is not None, signing=None if ses is not None else _signing(caller, domain)
     )
-    if standing is not None and standing.dkim:
+    if standing is not None:
         checks = [_dkim_at_ses(standing) if each.name == "DKIM" else each for each in checks]
     at_ses = standing.checks if standing is not None else ()
     return SenderCheck(address.address, domain, (*checks, *at_ses), standing)
@@ -80,17 +85,34 @@ def _signing(caller: Caller, domain: str) -> Signing | None:
     return Signing(key.selector, key.public_key) if key is not None else None
 
 
-def _ses_for(caller: Caller, address: str) -> SesSettings | None:
-    """The account of SES by which it would go: that of an email account, or the installation's."""
-    accounts = EmailAccount.objects.sendable_by(caller).filter(email_address__iexact=address)
-    account = accounts.exclude(ses_region="").select_related("aws_credential").first()
+def _ses_for(caller: Caller, address: str, campaign: Campaign | None) -> SesSettings | None:
+    """The account of SES by which it would go; None for SMTP."""
     try:
-        if account is not None:
-            return account_ses(account)
-        is_default = default_sender() == "ses" or settings.AWS_SES_CONFIGURATION_SET
-        return default_ses() if is_default else None
+        if campaign is not None:
+            ways = [own for own in sent_as(campaign) if own.from_email.lower() == address.lower()]
+            return ses_of(ways[0] if ways else campaign)
+        accounts = EmailAccount.objects.sendable_by(caller).filter(email_address__iexact=address)
+        # The caller's own first, and of those what needs our own signature.
+        found = sorted(
+            accounts.select_related("aws_credential"),
+            key=lambda each: (each.user_id != caller.user.pk, bool(each.ses_region)),
+        )
+        if found:
+            return account_ses(found[0]) if found[0].ses_region else None
+        return _default_ses()
     except MailhubError:
         return None
+
+
+def _default_ses() -> SesSettings | None:
+    """That of what names no sender. Raises MailhubError."""
+    sender = default_sender()
+    if sender == "ses" or (not sender and settings.AWS_SES_CONFIGURATION_SET):
+        return default_ses()
+    if sender in ("", "smtp"):
+        return None
+    account = default_account()
+    return account_ses(account) if account.ses_region else None
 
 
 def _stands_at_ses(ses: SesSettings, address: str, domain: str) -> SesStanding:
@@ -149,6 +171,8 @@ def _nobody() -> dict[str, object]:
 def _dkim_at_ses(standing: SesStanding) -> Check:
     if standing.dkim == "SUCCESS":
         return Check("DKIM", Result.PASS, "SES signs the messages of this sender.")
+    if not standing.dkim:
+        return Check("DKIM", Result.UNKNOWN, "SES does not say whether it signs for this sender.")
     words = f"SES does not sign yet: its check of the DNS stands at {standing.dkim}."
     return Check("DKIM", Result.FAIL, words)
 

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.pages import PageRequest, page
+from campaigns.models import Campaign
 from campaigns.sender_check import check_sender
 from mailhub.errors import InvalidInput
 
@@ -23,8 +24,14 @@ def show_sender_check(request: PageRequest) -> HttpResponse:
     context: dict[str, Any] = {"asked": asked}
     if asked:
         try:
-            context["found"] = check_sender(request.caller, asked)
+            context["found"] = check_sender(request.caller, asked, _campaign(request))
         except InvalidInput as error:
             context["problem"] = error.details["fields"]["from"][0]
     status = 400 if "problem" in context else 200
     return render(request, "campaigns/sender_check.html", context, status=status)
+
+
+def _campaign(request: PageRequest) -> Campaign | None:
+    """The one from whose composer somebody asks."""
+    named = request.GET.get("campaign", "")
+    return Campaign.objects.for_caller(request.caller).filter(campaign_id=named).first()

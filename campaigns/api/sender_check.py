@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.viewsets import CallerViewSet
+from campaigns.models import Campaign
 from campaigns.sender_check import SenderCheck, check_sender
 from mailhub.errors import InvalidInput
 from mailhub.mail.sender_records import Result
@@ -59,7 +60,10 @@ class SenderCheckViewSet(CallerViewSet):
 
     @extend_schema(
         operation_id="sender_check_retrieve",
-        parameters=[OpenApiParameter("from", required=True, description="The sender's address.")],
+        parameters=[
+            OpenApiParameter("from", required=True, description="The sender's address."),
+            OpenApiParameter("campaign", description="The id of a campaign: by the way it goes."),
+        ],
         responses=SenderCheckSerializer,
     )
     def list(self, request: Request) -> Response:
@@ -67,7 +71,11 @@ class SenderCheckViewSet(CallerViewSet):
         text = request.query_params.get("from", "").strip()
         if not text:
             raise InvalidInput.field("from", "Give the sender's address.")
-        return Response(_values(check_sender(self.caller, text)))
+        named = request.query_params.get("campaign", "")
+        campaign = Campaign.objects.for_caller(self.caller).filter(campaign_id=named).first()
+        if named and campaign is None:
+            raise InvalidInput.field("campaign", "There is no such campaign.")
+        return Response(_values(check_sender(self.caller, text, campaign)))
 
 
 def _values(found: SenderCheck) -> dict[str, Any]:

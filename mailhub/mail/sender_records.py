@@ -15,11 +15,9 @@ from typing import Any
 import dns.exception
 import dns.resolver
 
+from mailhub.mail.spf import SpfError, SpfReader, is_spf
+
 PATIENCE = 3.0
-_MOST_LOOKUPS = 10
-_LOOKUP = re.compile(
-    r"^[+?~-]?(?:include:|a(?:[:/]|$)|mx(?:[:/]|$)|ptr|exists:)|^redirect=", re.IGNORECASE
-)
 _LONGEST_WALK = 5
 
 
@@ -101,14 +99,24 @@ class SenderRecords:
         if names == ("",):
             return Check("MX", Result.FAIL, "The domain says that it takes no mail (RFC 7505).")
         if names:
+            lost = [name for name in names if not self._has_address(name)]
+            if len(lost) == len(names):
+                words = f"No server that takes its mail has an address: {', '.join(lost)}."
+                return Check("MX", Result.FAIL, words, names)
+            if lost:
+                words = f"There is no address of {', '.join(lost)}."
+                return Check("MX", Result.WARNING, words, names)
             return Check("MX", Result.PASS, "Answers and bounces have a way back.", names)
-        if self._ask(self._domain, "A"):
+        if self._has_address(self._domain):
             words = "It has no MX record; mail goes to the address of its web site."
             return Check("MX", Result.WARNING, words)
         return Check("MX", Result.FAIL, "There is no server that takes mail for this domain.")
 
+    def _has_address(self, name: str) -> bool:
+        return bool(self._ask(name, "A") or self._ask(name, "AAAA"))
+
     def _spf(self, *, by_ses: bool) -> Check:
-        found = [text for text in self._texts(self._domain) if _is_version(text, "v=spf1")]
+        found = [text for text in self._texts(self._domain) if is_spf(text)]
         records = tuple(found)
         if not found:
             if by_ses:
@@ -121,15 +129,20 @@ class SenderRecords:
         if len(found) > 1:
             words = "There are several SPF records: receivers take none of them."
             return Check("SPF", Result.FAIL, words, records)
-        terms = found[0].lower().split()[1:]
-        if "+all" in terms or "all" in terms:
+        try:
+            spf = SpfReader(self._texts).read(self._domain, found[0])
+        except SpfError as error:
+            words = f"Receivers take the record as an error. {error}"
+            return Check("SPF", Result.FAIL, words, records)
+        if spf.rest == "+":
             words = "It lets everybody in the world send for this domain (+all)."
             return Check("SPF", Result.FAIL, words, records)
-        if sum(_LOOKUP.match(term) is not None for term in terms) > _MOST_LOOKUPS:
-            words = "It needs more than ten lookups: receivers take it as an error."
-            return Check("SPF", Result.FAIL, words, records)
-        is_closed = any(term.endswith("all") or term.startswith("redirect=") for term in terms)
-        if not is_closed:
+        if not spf.allows_some:
+            words = "It lets nobody send for this domain."
+            if by_ses:
+                words += " SES sends from a domain of its own, so that DKIM decides."
+            return Check("SPF", Result.WARNING if by_ses else Result.FAIL, words, records)
+        if spf.rest not in ("-", "~"):
             words = "It says nothing of other senders: end it with ~all or -all."
             return Check("SPF", Result.WARNING, words, records)
         return Check("SPF", Result.PASS, "It says who may send for this domain.", records)
@@ -141,12 +154,17 @@ class SenderRecords:
             )
             return Check("DKIM", Result.UNKNOWN, words)
         name = f"{signing.selector}._domainkey.{self._domain}"
-        for text in self._texts(name):
-            tags = _tags(text)
-            if tags.get("p", "").replace(" ", "") == signing.key:
-                return Check("DKIM", Result.PASS, "The key in the DNS is ours.", (text,))
-        words = f"Put the key into the DNS: {name} TXT v=DKIM1; k=rsa; p={signing.key}"
-        return Check("DKIM", Result.FAIL, words)
+        found = tuple(self._texts(name))
+        if len(found) == 1:
+            words = _wrong_key(found[0], signing.key)
+            if not words:
+                return Check("DKIM", Result.PASS, "The key in the DNS is ours.", found)
+        elif found:
+            words = f"There are several records at {name}: which one counts is open."
+        else:
+            words = "Our key is not in the DNS, so that nobody can check what we sign."
+        words += f" Put the key into the DNS: {name} TXT v=DKIM1; k=rsa; p={signing.key}"
+        return Check("DKIM", Result.FAIL, words, found)
 
     def _dmarc(self) -> Check:
         labels = self._domain.split(".")
@@ -196,6 +214,19 @@ def _judge_dmarc(text: str, *, is_own: bool) -> Check:
     if is_strict:
         words += " DKIM has to be of exactly this domain."
     return Check("DMARC", Result.PASS, words, (text,))
+
+
+def _wrong_key(text: str, key: str) -> str:
+    """Why this record does not verify what is signed with our key; "" where it does."""
+    tags = _tags(text)
+    published = re.sub(r"\s", "", tags.get("p", ""))
+    if "p" in tags and not published:
+        return "The key in the DNS is revoked (p= is empty)."
+    if published != key:
+        return "The key in the DNS is not ours: what we sign does not verify."
+    if tags.get("v", "DKIM1") != "DKIM1" or tags.get("k", "rsa") != "rsa":
+        return "The record in the DNS is of another kind (v= or k=)."
+    return ""
 
 
 def _is_version(text: str, version: str) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 from pytest_django.fixtures import Settings
 
+from campaigns.models import Campaign, CampaignSender
+from campaigns.signing import add_dkim_key
 from tests.pages.conftest import Visit
 from tests.people import People
 from tests.servers.dns import NameServer
 from tests.servers.ses import KEYS, REGION, Limits, SesFake
 
 GOOD = {
+    ("mx.shop.example.", "A"): ["192.0.2.1"],
+    ("_spf.mail.example.", "TXT"): ['"v=spf1 ip4:192.0.2.0/24 -all"'],
     ("shop.example.", "MX"): ["10 mx.shop.example."],
     ("shop.example.", "TXT"): ['"v=spf1 include:_spf.mail.example ~all"', '"other=1"'],
     ("_dmarc.shop.example.", "TXT"): ['"v=DMARC1; p=quarantine; " "rua=mailto:d@shop.example"'],
@@ -57,6 +61,21 @@ def test_a_domain_in_order(people: People, zone: NameServer) -> None:
         ("shop.example. TXT", ['"v=spf1 mx -all"', '"v=spf1 a -all"'], ("SPF", "fail")),
         ("shop.example. TXT", ['"v=spf1 mx"'], ("SPF", "warning")),
         ("shop.example. TXT", ['"v=spf1 ' + "include:a.example " * 11 + '-all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 -all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 ?all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 include:shop.example -all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 include:nothing.example -all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 redirect=shop.example"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 mx foo:bar -all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 ip4:192.0.2.300 -all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 mx/33 -all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 a:b..example -all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 ' + "mx " * 11 + '-all"'], ("SPF", "fail")),
+        ("shop.example. TXT", ['"v=spf1 mx ?all"'], ("SPF", "warning")),
+        ("shop.example. TXT", ['"v=spf1 redirect=_spf.mail.example"'], ("SPF", "pass")),
+        ("shop.example. TXT", ['"v=spf1 A/24//64 -ip6:::/0 new=1 ~ALL"'], ("SPF", "pass")),
+        ("shop.example. TXT", ['"v=spf1 exists:%{i}._spf.%{d2} -all"'], ("SPF", "pass")),
+        ("mx.shop.example. A", None, ("MX", "fail")),
         ("_dmarc.shop.example. TXT", None, ("DMARC", "fail")),
         ("_dmarc.shop.example. TXT", ['"v=DMARC1"'], ("DMARC", "fail")),
         ("_dmarc.shop.example. TXT", ['"v=DMARC1; p=none"'], ("DMARC", "pass")),
@@ -123,3 +142,58 @@ def test_a_name_server_that_does_not_answer_leaves_it_unknown(
     people: People,
 ) -> None:
     assert set(results(people).values()) == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("published", "wanted"),
+    [
+        (None, "fail"),
+        ("v=DKIM1; p=", "fail"),
+        (f"v=DKIM1; k=rsa; p={'A' * 60}", "fail"),
+        ("ours", "pass"),
+    ],
+)
+def test_an_account_that_sends_by_smtp_is_judged_by_our_key_though_ses_is_the_default(
+    people: People,
+    zone: NameServer,
+    ses: SesFake,
+    published: str | None,
+    wanted: str,
+) -> None:
+    ses.account.verified.add("shop.example")
+    key = add_dkim_key(people.tenant, "shop.example", "mailhub")
+    account = people.connect_account(people.member)
+    account.email_address = "leave@shop.example"
+    account.save()
+    if published is not None:
+        text = key.dns_value if published == "ours" else published
+        strings = " ".join(f'"{text[at : at + 200]}"' for at in range(0, len(text), 200))
+        zone.records["mailhub._domainkey.shop.example.", "TXT"] = [strings]
+    for address in ("leave@shop.example", "leave@SHOP.EXAMPLE"):
+        assert results(people, address)["DKIM"] == wanted
+        answer = people.member.api.get(f"/api/sender-check?from={address}").json()
+        assert (answer["result"], answer["ses"]) == (wanted, None)
+    # Another address goes by the default sender.
+    assert results(people, "news@shop.example")["DKIM"] == "pass"
+
+
+def test_a_campaign_is_judged_by_the_way_it_goes(
+    people: People, zone: NameServer, ses: SesFake, visit: Visit
+) -> None:
+    ses.account.verified.add("shop.example")
+    account = people.connect_account(people.member)
+    campaign = Campaign.objects.create(
+        tenant=people.tenant,
+        name="Spring",
+        from_email="alias@shop.example",
+        sender=CampaignSender.ACCOUNT,
+        account=account,
+    )
+    path = f"/api/sender-check?from=alias@shop.example&campaign={campaign.campaign_id}"
+    assert people.member.api.get(path).json()["ses"] is None
+    asked = {"from": "alias@shop.example", "campaign": campaign.campaign_id}
+    page = visit(people.member).get("/sender-check", asked).text
+    assert "It will mostly arrive" in page
+    assert "SES signs" not in page
+    assert people.member.api.get(f"{path}-").status_code == 400
+    assert people.stranger.api.get(path).status_code == 400
