@@ -16,7 +16,7 @@ from accounts.pages import PageRequest, page
 from accounts.validators import clean_hostname
 from campaigns.models import DkimKey
 from campaigns.signing import SELECTOR, USUAL_SELECTOR, add_dkim_key
-from mailhub.errors import InvalidInput
+from mailhub.errors import Conflict, InvalidInput
 
 # What the text of one string in the DNS may have (RFC 1035 section 3.3.14).
 _LONGEST_STRING = 255
@@ -73,7 +73,9 @@ class DkimKeyForm(forms.Form):
         except InvalidInput as refusal:
             for name, words in refusal.details["fields"].items():
                 self.add_error(name, words)
-            return None
+        except Conflict as refusal:
+            self.add_error("domain", refusal.message)
+        return None
 
 
 @require_safe

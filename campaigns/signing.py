@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import IntegrityError, transaction
+
 from accounts.models import Tenant
 from campaigns.models import Campaign, DkimKey
 from campaigns.servers import goes_by_ses
@@ -15,17 +17,30 @@ USUAL_SELECTOR = "mailhub"
 
 
 def add_dkim_key(tenant: Tenant, domain: str, selector: str, private_key: str = "") -> DkimKey:
-    """Sign with this key, or a new one, from now on. Raises InvalidInput."""
+    """Sign with this key, or a new one, from now on.
+
+    Raises InvalidInput, and Conflict for a domain that has a key: what is published for it
+    would no longer verify what is signed.
+    """
+    if DkimKey.objects.filter(tenant=tenant, domain=domain).exists():
+        raise _has_key(domain)
     try:
         pem = read_key(private_key) if private_key else make_key()
     except InvalidMessage as error:
         raise InvalidInput.field("private_key", error.message) from error
-    key = DkimKey.objects.filter(tenant=tenant, domain=domain).first()
-    key = key or DkimKey(tenant=tenant, domain=domain)
-    key.selector, key.public_key = selector, public_part(pem)
+    key = DkimKey(tenant=tenant, domain=domain, selector=selector, public_key=public_part(pem))
     key.keep_private_key(pem)
-    key.save()
+    try:
+        with transaction.atomic():
+            key.save()
+    except IntegrityError as error:
+        raise _has_key(domain) from error
     return key
+
+
+def _has_key(domain: str) -> Conflict:
+    words = f"{domain} has a key. Remove that one before you add another."
+    return Conflict(words, code="dkim_key_exists")
 
 
 def signer_of(campaign: Campaign, domain: str) -> DkimSigner | None:

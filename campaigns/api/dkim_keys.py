@@ -71,7 +71,7 @@ class DkimKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
     @extend_schema(responses={201: DkimKeySerializer})
     @idempotent()
     def create(self, request: Request) -> Response:
-        """Sign campaigns from this domain; a key that was there before is replaced."""
+        """Sign campaigns from this domain. One that has a key keeps it (409): delete that first."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         key = add_dkim_key(self.caller.tenant, **serializer.validated_data)
