@@ -41,7 +41,7 @@ from contacts.models import (
     Segment,
     Suppression,
 )
-from contacts.segments.compiling import meaning
+from contacts.segments.compiling import ListGone, meaning
 from contacts.segments.keeping import check_rule
 from contacts.segments.language import read_rule
 from mailhub.errors import InvalidInput
@@ -82,15 +82,17 @@ class AudienceLost(Exception):
     """Another worker fixes this audience, or the campaign was stopped."""
 
 
-class AudienceGone(Exception):
+class AudienceGone(InvalidInput):
     """A list or a segment that the campaign is for is there no more; the message says so."""
+
+    code = "audience_gone"
 
 
 def plan_audience(caller: Caller, campaign: Campaign, recipients: Recipients) -> CampaignAudience:
     """Note whom the campaign is for, and set `total_contacts` to how many that would be now.
 
     Both rows are yet to be saved, the campaign first. Raises InvalidInput for a list or a
-    segment that is not the caller's.
+    segment that is not the caller's, AudienceGone for a segment that asks for a deleted list.
     """
     rule = audience_rule(caller, recipients) or {EVERYONE: True}
     audience = CampaignAudience(campaign=campaign, rule=rule)
@@ -125,7 +127,7 @@ def _check_segment(caller: Caller, segment: object) -> None:
 
 def count_recipients(tenant: Tenant, rule: dict[str, Any]) -> int:
     """How many deliveries the rule would make now. Raises AudienceGone."""
-    rule = {**rule, SEGMENTS: rules_of(tenant, rule)}
+    rule = as_it_stands(tenant, rule)
     emails: list[str] = rule.get(EMAILS, [])
     if not asks_contacts(rule):
         return len(emails)
@@ -188,10 +190,7 @@ def _bound(audience: CampaignAudience) -> None:
     What the segments say now is what they say for this campaign.
     """
     tenant = audience.campaign.tenant
-    rule = {**audience.rule, SEGMENTS: rules_of(tenant, audience.rule)}
-    lists = rule.get(LISTS, ())
-    if ContactList.objects.filter(tenant=tenant, pk__in=lists).count() < len(set(lists)):
-        raise AudienceGone("A list that this campaign is for was deleted.")
+    rule = as_it_stands(tenant, audience.rule)
     newest = Contact.objects.filter(tenant=tenant).aggregate(newest=Max("pk"))["newest"] or 0
     CampaignAudience.objects.filter(pk=audience.pk, last_contact=None).update(
         last_contact=newest, rule=rule
@@ -199,8 +198,15 @@ def _bound(audience: CampaignAudience) -> None:
     audience.refresh_from_db(fields=["last_contact", "rule"])
 
 
-def rules_of(tenant: Tenant, rule: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rules of its segments. Raises AudienceGone."""
+def as_it_stands(tenant: Tenant, rule: dict[str, Any]) -> dict[str, Any]:
+    """The same with the rules of its segments now, its lists being there. Raises AudienceGone."""
+    lists = set(rule.get(LISTS, ()))
+    if ContactList.objects.filter(tenant=tenant, pk__in=lists).count() < len(lists):
+        raise AudienceGone("A list that this campaign is for was deleted.")
+    return {**rule, SEGMENTS: _rules_of(tenant, rule)}
+
+
+def _rules_of(tenant: Tenant, rule: dict[str, Any]) -> list[dict[str, Any]]:
     segments: list[int | dict[str, Any]] = rule.get(SEGMENTS, [])
     keys = [each for each in segments if isinstance(each, int)]
     kept = dict(Segment.objects.filter(tenant=tenant, pk__in=keys).values_list("pk", "rule"))
@@ -214,7 +220,10 @@ def asks_contacts(rule: dict[str, Any]) -> bool:
 
 
 def meant(rule: dict[str, Any], *, one_by_one: bool) -> Q:
-    """A condition on contacts; see `contacts.segments.compiling.matching` for `one_by_one`."""
+    """A condition on contacts; see `contacts.segments.compiling.matching` for `one_by_one`.
+
+    Raises AudienceGone where a segment asks for a list that is there no more.
+    """
     if rule.get(EVERYONE):
         return Q()
     members = ListMember.objects.filter(list__in=rule.get(LISTS, ()), state=MemberState.SUBSCRIBED)
@@ -222,8 +231,12 @@ def meant(rule: dict[str, Any], *, one_by_one: bool) -> Q:
         condition = Q(Exists(members.filter(contact=OuterRef("pk"))))
     else:
         condition = Q(pk__in=members.values("contact"))
-    for segment in rule.get(SEGMENTS, ()):
-        condition |= meaning(read_rule(segment), one_by_one=one_by_one)
+    try:
+        for segment in rule.get(SEGMENTS, ()):
+            condition |= meaning(read_rule(segment), one_by_one=one_by_one)
+    except ListGone as gone:
+        words = "A list that a segment of this campaign asks for was deleted."
+        raise AudienceGone(words) from gone
     return condition
 
 

@@ -14,9 +14,9 @@ from campaigns.audience import (
     EVERYONE,
     LISTS,
     SEGMENTS,
+    as_it_stands,
     asks_contacts,
     meant,
-    rules_of,
 )
 from contacts.models import (
     Contact,
@@ -50,9 +50,9 @@ class AudienceCount:
 def count_audience(tenant: Tenant, rule: dict[str, Any], repeated: int = 0) -> AudienceCount:
     """Count whom the rule means; `repeated` addresses were given more than once.
 
-    Raises AudienceGone where a segment is there no more.
+    Raises AudienceGone where a list or a segment is there no more.
     """
-    rule = {**rule, SEGMENTS: rules_of(tenant, rule)}
+    rule = as_it_stands(tenant, rule)
     people = Contact.objects.filter(tenant=tenant).filter(meant(rule, one_by_one=False))
     counted = AudienceCount(duplicate=repeated)
     if asks_contacts(rule):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.caller import Caller
 from accounts.hosts import refuse_private_host
 from accounts.models import EmailAccount
-from campaigns.audience import EVERYONE, AudienceGone, Recipients, audience_rule, count_recipients
+from campaigns.audience import EVERYONE, Recipients, audience_rule, count_recipients
 from campaigns.checking import check_size, check_texts, template_refused
 from campaigns.composing import Composer
 from campaigns.creation import CAMPAIGN_NAMES, PlannedServer
@@ -175,10 +175,7 @@ def check_ready(campaign: Campaign) -> None:
     _check_test(campaign)
     for each in sent_as(campaign):
         _check_sender(each)
-    try:
-        campaign.total_contacts = count_recipients(campaign.tenant, campaign.audience.rule)
-    except AudienceGone as error:
-        raise InvalidInput(str(error), code="audience_gone") from error
+    campaign.total_contacts = count_recipients(campaign.tenant, campaign.audience.rule)
     if not campaign.total_contacts:
         raise InvalidInput("There is nobody to send this campaign to.", code="no_recipients")
 

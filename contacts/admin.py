@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -14,6 +15,7 @@ from django.utils.safestring import SafeString
 from accounts.models import Tenant
 from contacts.admin_forms import ContactForm, SegmentForm, SuppressionForm
 from contacts.csv_export import export_contacts
+from contacts.listing import segments_naming
 from contacts.models import (
     Contact,
     ContactList,
@@ -136,6 +138,15 @@ class ContactListAdmin(LargeTableAdmin):
     )
     autocomplete_fields = ("tenant", "account")
     readonly_fields = ("members", "trouble", "created_by", "created_at", "updated_at")
+
+    def get_deleted_objects(
+        self, objs: Sequence[ContactList] | QuerySet[ContactList], request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """A list that a segment asks for is protected by it."""
+        found, counts, missing, protected = super().get_deleted_objects(objs, request)
+        named = {segment.pk: segment for each in objs for segment in segments_naming(each)}
+        words = [f"Segment: {segment}" for segment in named.values()]
+        return found, counts, missing, [*protected, *words]
 
     @admin.display(description="members")
     def members(self, contact_list: ContactList) -> SafeString:

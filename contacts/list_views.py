@@ -14,11 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.pages import PageRequest, page
 from contacts.addresses import InvalidAddress, normalise_email
 from contacts.joining import add_addresses
-from contacts.listing import change_list
+from contacts.listing import change_list, delete_list, segments_naming
 from contacts.models import ContactList, ErasedAddress, ListMember, MemberState, Suppression
 from contacts.page_forms import ListForm
 from mailhub.api.pagination import page_after, write_cursor
-from mailhub.errors import MailhubError
+from mailhub.errors import Conflict, MailhubError
 
 ROWS_A_PAGE = 50
 MOST_TYPED = 1000
@@ -119,15 +119,23 @@ def _read_addresses(typed: str) -> tuple[list[str], str]:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @page(scope="contacts", writes=True)
-def delete_list(request: PageRequest, list_id: int) -> HttpResponse:
-    """Ask once, then forget the list."""
+def ask_to_delete_list(request: PageRequest, list_id: int) -> HttpResponse:
+    """Ask once, then forget the list; not while a segment asks for it."""
     contact_list = _find(request, list_id)
+    status = 200
     if request.method == "POST":
-        contact_list.delete()
-        messages.success(request, f"The list {contact_list.name} is deleted.")
-        return redirect("lists")
-    number = ListMember.objects.filter(list=contact_list).count()
-    return render(request, "contacts/lists/delete.html", {"list": contact_list, "number": number})
+        try:
+            delete_list(contact_list)
+            messages.success(request, f"The list {contact_list.name} is deleted.")
+            return redirect("lists")
+        except Conflict as refusal:
+            status = refusal.status
+    context = {
+        "list": contact_list,
+        "number": ListMember.objects.filter(list=contact_list).count(),
+        "segments": segments_naming(contact_list),
+    }
+    return render(request, "contacts/lists/delete.html", context, status=status)
 
 
 def _find(request: PageRequest, list_id: int) -> ContactList:

@@ -12,7 +12,8 @@ from accounts.caller import Caller
 from accounts.models import EmailAccount
 from accounts.sending import default_sender
 from contacts.confirming import forget_trouble
-from contacts.models import ContactList
+from contacts.models import ContactList, Segment
+from contacts.segments.language import lists_named
 from mailhub.errors import Conflict, InvalidInput
 from mailhub.mail.addresses import parse_address
 from mailhub.mail.errors import InvalidMessage
@@ -46,6 +47,25 @@ def change_list(caller: Caller, contact_list: ContactList, given: Mapping[str, A
         raise Conflict("There is a list of this name already.", code="list_exists") from None
     forget_trouble(contact_list)
     return contact_list
+
+
+def delete_list(contact_list: ContactList) -> None:
+    """Forget the list; its members stay contacts. Raises Conflict where a segment asks for it."""
+    segments = segments_naming(contact_list)
+    if segments:
+        names = ", ".join(segment.name for segment in segments)
+        raise Conflict(
+            f"These segments ask for this list: {names}. Change or delete them first.",
+            code="list_in_use",
+            details={"segments": [{"id": each.pk, "name": each.name} for each in segments]},
+        )
+    contact_list.delete()
+
+
+def segments_naming(contact_list: ContactList) -> list[Segment]:
+    """Those whose rule asks for the list, by name."""
+    segments = Segment.objects.filter(tenant=contact_list.tenant_id).order_by("name")
+    return [segment for segment in segments if contact_list.pk in lists_named(segment.rule)]
 
 
 def _is_sendable(caller: Caller, account_id: UUID) -> bool:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.pages import PageRequest, page
 from contacts.models import Contact, ContactList, Segment
 from contacts.segments.activity import activity_kinds
+from contacts.segments.compiling import ListGone
 from contacts.segments.fields import ATTRIBUTE_PREFIX, FIELDS, Operator
 from contacts.segments.keeping import Preview, change_segment, check_rule, preview
 from contacts.segments.language import read_rule
@@ -60,8 +61,11 @@ def show_segments(request: PageRequest) -> HttpResponse:
 def count_kept(request: PageRequest, segment_id: int) -> HttpResponse:
     """How many a segment means now."""
     rule = read_rule(_find(request, segment_id).rule)
-    found = preview(request.caller, rule, 0)
-    return render(request, "contacts/segments/number.html", {"count": found.count})
+    try:
+        context: dict[str, object] = {"count": preview(request.caller, rule, 0).count}
+    except ListGone as refusal:
+        context = {"problem": refusal.message}
+    return render(request, "contacts/segments/number.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -27,7 +27,6 @@ from campaigns.api.templates import (
 )
 from campaigns.audience import (
     EVERYONE,
-    AudienceGone,
     audience_rule,
 )
 from campaigns.counting import count_audience
@@ -44,7 +43,6 @@ from campaigns.models import Campaign
 from campaigns.previewing import find_person, send_trial, write_letter
 from campaigns.senders import sent_as
 from mailhub.api.strict import StrictMixin
-from mailhub.errors import InvalidInput
 
 
 class StartSerializer(StrictMixin, serializers.Serializer[Any]):
@@ -158,10 +156,7 @@ class DraftActions(TenantViewSet[Campaign]):
         rule = audience_rule(self.caller, recipients)
         rule = {EVERYONE: True} if serializer.validated_data.get("everyone") else rule
         repeated = len(recipients.emails) - len(set(recipients.emails))
-        try:
-            counted = count_audience(self.caller.tenant, rule, repeated)
-        except AudienceGone as error:
-            raise InvalidInput(str(error), code="audience_gone") from error
+        counted = count_audience(self.caller.tenant, rule, repeated)
         left_out = {
             "suppressed": counted.suppressed,
             "unsubscribed": counted.unsubscribed,

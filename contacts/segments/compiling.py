@@ -26,7 +26,7 @@ from django.db.models.lookups import (
 )
 from django.utils import timezone
 
-from contacts.models import Contact, ListMember
+from contacts.models import Contact, ContactList, ListMember
 from contacts.models.contact import ContactQuerySet
 from contacts.models.folded_text import FoldedTextField
 from contacts.segments.activity import activity_kinds
@@ -46,6 +46,7 @@ from contacts.segments.language import (
     Not,
     Rule,
 )
+from mailhub.errors import InvalidInput
 
 _COMPARISONS: dict[Operator, tuple[type[Any], str]] = {
     Operator.MORE_THAN: (GreaterThan, "gt"),
@@ -69,24 +70,41 @@ _TEXT_LOOKUPS: dict[Operator, type[Any]] = {
 }
 
 
+class ListGone(InvalidInput):
+    """The rule asks for a list that is there no more, so that nobody knows whom it means.
+
+    Nobody is on such a list, so everybody would be among those who are not.
+    """
+
+    code = "list_gone"
+
+    def __init__(self) -> None:
+        super().__init__("A list that the segment asks for was deleted: change the segment.")
+
+
 def matching(contacts: ContactQuerySet, rule: Rule, *, one_by_one: bool = False) -> ContactQuerySet:
     """Those of the contacts whom the rule means.
 
     Lists and activities are looked through once for all contacts. With `one_by_one` each
-    contact is looked up in them: for a walk through contacts in short stretches.
+    contact is looked up in them: for a walk through contacts in short stretches. Raises ListGone.
     """
     return contacts.filter(meaning(rule, one_by_one=one_by_one))
 
 
 def meaning(rule: Rule, *, one_by_one: bool = False) -> Q:
-    """The rule as a condition on contacts; see `matching`."""
-    return _Compiler(one_by_one=one_by_one).condition(rule)
+    """The rule as a condition on contacts; see `matching`. Raises ListGone."""
+    compiler = _Compiler(one_by_one=one_by_one)
+    condition = compiler.condition(rule)
+    if ContactList.objects.filter(pk__in=compiler.lists).count() < len(compiler.lists):
+        raise ListGone
+    return condition
 
 
 class _Compiler:
     def __init__(self, *, one_by_one: bool) -> None:
         self._one_by_one = one_by_one
         self._now = timezone.now()
+        self.lists: set[int] = set()
 
     def condition(self, rule: Rule) -> Q:
         match rule:
@@ -97,6 +115,7 @@ class _Compiler:
             case Not(inner):
                 return ~self.condition(inner)
             case ListCondition(list_id, state):
+                self.lists.add(list_id)
                 return self._among(ListMember.objects.filter(list_id=list_id, state=state))
             case ActivityCondition():
                 return self._activity(rule)

@@ -107,7 +107,7 @@ def read_rule(value: object, lists: Collection[int] | None = None, *, place: str
     """The rule. Raises InvalidInput with every complaint by its place (details.fields).
 
     `lists` are the lists that may be named; None for a rule that was read before, whose
-    lists may be gone: nobody is on them. `place` is what the client calls the whole.
+    lists may be gone: what compiles it refuses those. `place` is what the client calls the whole.
     """
     reader = _Reader(lists)
     rule = reader.read(value, place, DEEPEST)
@@ -117,6 +117,17 @@ def read_rule(value: object, lists: Collection[int] | None = None, *, place: str
             f"{where}: {words[0]}", code="invalid_rule", details={"fields": reader.problems}
         )
     return rule
+
+
+def lists_named(rule: object) -> set[int]:
+    """The lists that a rule, as JSON, asks for, however deep."""
+    if isinstance(rule, list):
+        return {key for each in rule for key in lists_named(each)}
+    if not isinstance(rule, Mapping):
+        return set()
+    if "list" in rule:
+        return {rule["list"]}
+    return {key for name in ("all", "any", "not") for key in lists_named(rule.get(name))}
 
 
 class _Reader:

@@ -6,16 +6,26 @@ import base64
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from campaigns.models import Campaign, CampaignStatus, PauseReason
 from campaigns.tasks import revive_campaigns
-from contacts.models import Contact, ContactList, ListMember, MemberState, Suppression
+from contacts.models import Contact, ContactList, ListMember, MemberState, Segment, Suppression
 from tests.campaigns.conftest import Campaigns
+from tests.pages.conftest import log_in
 from tests.people import People
 from tests.servers.smtp import SmtpReceiver
 
+CAMPAIGN_AT_ONCE = {
+    "subject": "Hi",
+    "body": "<p>Hi</p>",
+    "from_email": "shop@example.org",
+    "smtp_server": "127.0.0.1",
+    "smtp_port": 2525,
+    "smtp_encryption": "none",
+}
 FILE = {"filename": "terms.txt", "content": base64.b64encode(b"terms").decode()}
 
 
@@ -210,6 +220,32 @@ def test_an_audience_is_counted_with_who_is_left_out(campaigns: Campaigns) -> No
     assert nobody["total"] == 0
     everyone = people.member.api.post("/api/campaigns/audience", {"everyone": True}).json()
     assert everyone["total"] == 8
+
+
+@pytest.mark.parametrize("what", ["list", "segment", "list of a segment"])
+def test_a_draft_whose_audience_is_gone_does_not_start(campaigns: Campaigns, what: str) -> None:
+    people = campaigns.people
+    excluded, *_ = campaigns.add_contacts(3)
+    news = ContactList.objects.create(tenant=people.tenant, name="News")
+    ListMember.objects.create(list=news, contact=excluded, state=MemberState.SUBSCRIBED)
+    strangers = Segment.objects.create(
+        tenant=people.tenant, name="Strangers", rule={"not": {"list": news.pk}}
+    )
+    audience = {"list_ids": [news.pk]} if what == "list" else {"segments": [strangers.pk]}
+    made = draft(people, audience=audience)
+    (strangers if what == "segment" else news).delete()
+    refused = people.member.api.post(path(made, "start"))
+    assert (refused.status_code, refused.json()["error"]) == (400, "audience_gone")
+    assert people.member.api.get(path(made)).json()["status"] == "draft"
+    page = log_in(people.member).get(f"/campaigns/{made['campaign_id']}/compose")
+    shown = page.content.decode()
+    assert refused.json()["message"] in shown
+    if what == "list of a segment":
+        counted = people.member.api.post("/api/campaigns/audience", audience)
+        assert (counted.status_code, counted.json()["error"]) == (400, "audience_gone")
+        at_once = {**CAMPAIGN_AT_ONCE, "segment": strangers.pk}
+        refused = people.member.api.post("/api/smtp-campaign", at_once)
+        assert (refused.status_code, refused.json()["error"]) == (400, "audience_gone")
 
 
 def test_one_paused_by_a_person_says_so(campaigns: Campaigns) -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from contacts.models import Contact, ImportJob, Suppression
+from contacts.models import Contact, ContactList, ImportJob, Segment, Suppression
 from tests.contacts.imports import import_at_once, upload
 from tests.people import People
 
@@ -24,9 +24,9 @@ def operator(people: People) -> Client:
     return client
 
 
-def act(client: Client, model: str, action: str, *rows: Any) -> Any:
+def act(client: Client, model: str, action: str, *rows: Any, **form: Any) -> Any:
     """Run an action of a list on these rows."""
-    data = {"action": action, "_selected_action": [row.pk for row in rows]}
+    data = {"action": action, "_selected_action": [row.pk for row in rows], **form}
     return client.post(f"/admin/contacts/{model}/", data)
 
 
@@ -96,6 +96,19 @@ def test_chosen_contacts_are_exported_and_suppressed(people: People, operator: C
     found = operator.get("/admin/contacts/suppression/?q=CARL").content
     assert b"carl@example.com" in found
     assert b"ann@example.com" not in found
+
+
+def test_a_list_that_a_segment_asks_for_is_not_deleted(people: People, operator: Client) -> None:
+    news = ContactList.objects.create(tenant=people.tenant, name="News")
+    rule = {"not": {"list": news.pk}}
+    segment = Segment.objects.create(tenant=people.tenant, name="Strangers", rule=rule)
+    address = f"/admin/contacts/contactlist/{news.pk}/delete/"
+    assert b"Segment: Strangers" in operator.post(address, {"post": "yes"}).content
+    act(operator, "contactlist", "delete_selected", news, post="yes")
+    assert ContactList.objects.filter(pk=news.pk).exists()
+    segment.delete()
+    operator.post(address, {"post": "yes"})
+    assert not ContactList.objects.exists()
 
 
 def test_imports_are_watched_and_cancelled(people: People, operator: Client) -> None:

@@ -154,7 +154,6 @@ def test_lists_and_their_states(crowd: People) -> None:
     assert meant(crowd, {"list": news.pk}) == "ann"
     assert meant(crowd, {"list": news.pk, "state": "unsubscribed"}) == "bob"
     assert meant(crowd, {"not": {"list": news.pk}}) == "bob carla dan"
-    assert meant(crowd, {"list": news.pk + 1}) == ""
 
 
 def test_what_happened_to_people(crowd: People) -> None:
@@ -309,6 +308,37 @@ def test_a_list_of_another_tenant_is_none(crowd: People) -> None:
     api = crowd.member.api
     assert api.post("/api/segments/preview", {"rule": {"list": theirs.pk}}).status_code == 400
     assert api.get(f"/api/contacts?list_id={theirs.pk}").status_code == 400
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_list_that_a_segment_asks_for_is_not_deleted(crowd: People, deep: bool) -> None:
+    api = crowd.member.api
+    key = api.post("/api/lists", {"name": "News"}).json()["id"]
+    rule: dict[str, Any] = {"not": {"list": key}}
+    if deep:
+        rule = {"all": [ask("email", "is_set"), {"any": [rule, ask("company", "is_set")]}]}
+    made = api.post("/api/segments", {"name": "Strangers", "rule": rule}).json()
+    refused = api.delete(f"/api/lists/{key}")
+    assert refused.status_code == 409
+    assert refused.json()["error"] == "list_in_use"
+    assert refused.json()["details"]["segments"] == [{"id": made["id"], "name": "Strangers"}]
+    assert "Strangers" in refused.json()["message"]
+    assert api.delete(f"/api/segments/{made['id']}").status_code == 204
+    assert api.delete(f"/api/lists/{key}").status_code == 204
+
+
+def test_a_rule_whose_list_is_gone_means_nobody_and_says_so(crowd: People) -> None:
+    news = ContactList.objects.create(tenant=crowd.tenant, name="News")
+    segment = Segment.objects.create(
+        tenant=crowd.tenant, name="Strangers", rule={"not": {"list": news.pk}}
+    )
+    assert meant(crowd, segment.rule) == "ann bob carla dan"
+    news.delete()
+    with pytest.raises(InvalidInput):
+        meant(crowd, segment.rule)
+    for way in ("contacts", "contacts/export"):
+        refused = crowd.member.api.get(f"/api/{way}?segment_id={segment.pk}")
+        assert (refused.status_code, refused.json()["error"]) == (400, "list_gone")
 
 
 def test_contacts_of_a_list(crowd: People) -> None:

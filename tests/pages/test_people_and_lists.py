@@ -12,6 +12,7 @@ from contacts.models import (
     ErasedAddress,
     ListMember,
     MemberState,
+    Segment,
     Suppression,
     SuppressionReason,
 )
@@ -50,6 +51,21 @@ def test_a_list_is_made_changed_and_deleted(people: People, visit: Visit) -> Non
     assert "<strong>0 members</strong>" in client.get(f"{address}/delete").text
     client.post(f"{address}/delete")
     assert not ContactList.objects.exists()
+
+
+def test_a_list_that_a_segment_asks_for_stays(
+    people: People, visit: Visit, news: ContactList
+) -> None:
+    client = visit(people.member)
+    rule = {"not": {"list": news.pk}}
+    segment = Segment.objects.create(tenant=people.tenant, name="Strangers", rule=rule)
+    asked = client.get(f"/contacts/lists/{news.pk}/delete").text
+    assert "1 segment asks for this list" in asked
+    assert f'href="/contacts/segments/{segment.pk}"' in asked
+    refused = client.post(f"/contacts/lists/{news.pk}/delete")
+    assert (refused.status_code, "Strangers" in refused.text) == (409, True)
+    news.delete()
+    assert "was deleted" in client.get(f"/contacts/segments/{segment.pk}/count").text
 
 
 def test_a_list_that_asks_needs_a_sender(people: People, visit: Visit) -> None:
