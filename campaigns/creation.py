@@ -13,7 +13,7 @@ from accounts.caller import Caller
 from accounts.hosts import refuse_private_host
 from accounts.models import EmailAccount
 from campaigns.audience import EVERYBODY, Recipients, plan_audience
-from campaigns.checking import check_size, template_refused
+from campaigns.checking import check_size, check_texts, template_refused
 from campaigns.composing import Composer
 from campaigns.files import make_rows
 from campaigns.lifecycle import start_campaign
@@ -165,8 +165,11 @@ def _check_message(campaign: Campaign, plan: CampaignPlan) -> None:
         raise InvalidInput.field("body", "Give a body, a text_body or both.")
     if not campaign.from_email:
         raise InvalidInput.field("from_email", "Give the sender's address.")
+    # As it was written: what is added to it before it is compiled would move line and column.
+    check_texts(
+        subject=plan.subject, html=plan.html_body, text=plan.text_body, names=CAMPAIGN_NAMES
+    )
     try:
-        refuse_breaks("The subject", plan.subject)
         for name, value in plan.headers.items():
             refuse_breaks(f"The header field {name}", value)
         Composer(campaign, plan.attachments)

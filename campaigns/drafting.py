@@ -31,6 +31,7 @@ from campaigns.models import (
     Template,
 )
 from campaigns.models.campaign import make_campaign_id
+from campaigns.scheduling import refuse_past
 from campaigns.senders import sent_as
 from campaigns.servers import ses_of, way_of
 from campaigns.subject_testing import subject_test_of
@@ -90,6 +91,7 @@ def change_draft(caller: Caller, campaign: Campaign, changes: Changes) -> Campai
         campaign = _locked(campaign)
         _apply(caller, campaign, changes)
         if campaign.status == CampaignStatus.SCHEDULED:
+            refuse_past(changes.fields.get("scheduled_at"))
             check_ready(campaign)
     return campaign
 

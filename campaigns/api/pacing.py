@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from campaigns.models.rate_limited import RateLimited
-from campaigns.scheduling import find_zone, moment_in
+from campaigns.scheduling import find_zone, moment_in, refuse_past
 from mailhub.api.strict import StrictMixin
 
 _MOST = 10_000_000
@@ -39,6 +39,7 @@ class ClockField(serializers.DateTimeField):
 
 class PacingSerializer(StrictMixin, serializers.Serializer[Any]):
     """`scheduled_at` without an offset is a time in `timezone` (by its name of IANA, or UTC).
+    One that passed more than five minutes ago is refused.
 
     At `failure_limit` percent of failures it pauses by itself; null: never.
     """
@@ -63,6 +64,7 @@ def pacing_of(given: Mapping[str, Any], zone_name: str = "UTC") -> dict[str, Any
         zone = find_zone(given.get("timezone", zone_name))
         moment = given["scheduled_at"]
         fields["scheduled_at"] = None if moment is None else moment_in(zone, moment)
+        refuse_past(fields["scheduled_at"])
     if "rate_limit" in given:
         limit = given["rate_limit"] or {}
         fields |= {

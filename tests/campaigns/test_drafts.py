@@ -81,8 +81,8 @@ def test_a_draft_is_written_bit_by_bit_and_started(campaigns: Campaigns) -> None
 
 def test_a_draft_never_sends_by_itself(campaigns: Campaigns) -> None:
     campaigns.add_contacts(1)
-    past = (timezone.now() - timedelta(days=1)).isoformat()
-    made = draft(campaigns.people, scheduled_at=past)
+    made = draft(campaigns.people)
+    Campaign.objects.update(scheduled_at=timezone.now() - timedelta(days=1))
     revive_campaigns()
     assert not campaigns.work()
     assert campaigns.people.member.api.get(path(made)).json()["status"] == "draft"
@@ -109,6 +109,73 @@ def test_a_time_is_read_from_the_clocks_of_its_zone(campaigns: Campaigns) -> Non
     assert api.post(path(made, "unschedule")).json()["status"] == "draft"
     now = api.post(path(made, "start"), {"now": True}).json()
     assert now["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone"),
+    [
+        ("9999-12-31T23:59:59", "America/New_York"),
+        ("0001-01-01T00:00:00", "Asia/Tokyo"),
+        ("9999-12-31T23:59:59-05:00", "UTC"),
+        ("0001-01-01T00:00:00+14:00", "UTC"),
+        ("9999-12-31T23:00:00Z", "Asia/Tokyo"),
+    ],
+)
+def test_a_time_at_the_end_of_the_calendar_is_refused(
+    campaigns: Campaigns, moment: str, zone: str
+) -> None:
+    campaigns.add_contacts(1)
+    api = campaigns.people.member.api
+    given = {"scheduled_at": moment, "timezone": zone}
+    whole = {"subject": "Hi", "body": "Hi", "from_email": "shop@example.org", **given}
+    for answer in (
+        api.patch(path(draft(campaigns.people)), given),
+        api.post("/api/campaigns", given),
+        api.post("/api/smtp-campaign", {"smtp_server": "smtp.example.org", **whole}),
+    ):
+        assert answer.status_code == 400
+        assert "Give a day" in answer.json()["details"]["fields"]["scheduled_at"][0]
+
+
+def test_a_time_that_has_passed_is_refused_beyond_what_clocks_differ(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(1)
+    api = campaigns.people.member.api
+    made = draft(campaigns.people, scheduled_at=_from_now(hours=1))
+    whole = {"subject": "Hi", "body": "Hi", "from_email": "shop@example.org"}
+    new = {"smtp_server": "127.0.0.1", "smtp_port": 2525, "smtp_encryption": "none", **whole}
+    past = {"scheduled_at": _from_now(hours=-1)}
+    for answer in (
+        api.post("/api/smtp-campaign", {**new, **past}),
+        api.patch(path(made), past),
+        api.post("/api/campaigns", past),
+    ):
+        assert answer.status_code == 400
+        assert answer.json()["details"]["fields"]["scheduled_at"] == [
+            "That time has passed already."
+        ]
+    assert api.post(path(made, "start")).json()["status"] == "scheduled"
+    assert api.patch(path(made), past).status_code == 400
+    just_now = {"scheduled_at": _from_now(minutes=-2)}
+    sent = api.post("/api/smtp-campaign", {**new, **just_now})
+    assert (sent.status_code, sent.json()["status"]) == (202, "pending")
+
+
+@pytest.mark.parametrize("body", ["{{ x", "<p>Dear</p>\n<p>{% if company %}</p>"])
+def test_a_mistake_in_a_text_is_shown_where_it_was_written(campaigns: Campaigns, body: str) -> None:
+    campaigns.add_contacts(1)
+    api = campaigns.people.member.api
+    given = {"subject": "Hi", "body": body, "from_email": "shop@example.org"}
+    wanted = api.post("/api/campaigns", given)
+    assert wanted.status_code == 400
+    server = {"smtp_server": "127.0.0.1", "smtp_port": 2525, "smtp_encryption": "none"}
+    answer = api.post("/api/smtp-campaign", {**given, **server})
+    assert answer.status_code == 400
+    assert answer.json()["message"] == wanted.json()["message"]
+    assert answer.json()["details"] == wanted.json()["details"]
+
+
+def _from_now(**parts: float) -> str:
+    return (timezone.now() + timedelta(**parts)).isoformat()
 
 
 def test_a_template_gives_texts_and_files(campaigns: Campaigns) -> None:
