@@ -4,9 +4,7 @@ It is a row. Whoever wants to send reserves the next moments in it: `free_at` mo
 what so many recipients cost at the account's rate, in an UPDATE that only holds from the
 version of the row that was read. So any number of processes keep to the rate together, each
 recipient has a moment of its own, and nobody asks in vain. A process reserves a fiftieth of
-a second's recipients at once, to ask the database no more than fifty times a second. Who is
-late for its moment, as on a machine under load, leaves only while no more of its process left in
-the last second than had a moment in it: so what was held up does not come on top of the rest.
+a second's recipients at once, to ask the database no more than fifty times a second.
 
 The rate and the daily quota are SES's own words (GetAccount), asked for again every few
 minutes. Times are those of the database's clock.
@@ -17,7 +15,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,7 +34,6 @@ LONGEST_WAIT = 3.0
 _PART_OF_RATE = 0.97
 _RESERVED_SECONDS = 0.02
 _GOOD_FOR = 1.0
-_ABOUT_NOW = 0.001
 _TRIES = 50
 _LEAST, _LESS_EACH_TIME = 0.05, 0.7
 _SLOW_AGAIN_AFTER = timedelta(seconds=1)
@@ -57,64 +53,13 @@ class _Reservation:
     left: int = 0
 
     def next(self, recipients: int, now: float) -> float | None:
-        """The moment at which they may be written to; None where that needs another reservation."""
+        """Seconds until they may be written to; None where that needs another reservation."""
         if recipients > self.left or now > self.begins + self.step * self.used + _GOOD_FOR:
             return None
-        return self.first(recipients)
-
-    def first(self, recipients: int) -> float:
-        """The moment of the first of them, however long ago it was."""
-        moment = self.begins + self.step * self.used
+        wait = max(0.0, self.begins + self.step * self.used - now)
         self.used += recipients
         self.left -= recipients
-        return moment
-
-
-class _LastSecond:
-    """The recipients of this process whose moment came in the last second, and those who left."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._to_come: deque[tuple[float, int]] = deque()
-        self._come: deque[tuple[float, int]] = deque()
-        self._left: deque[tuple[float, int]] = deque()
-
-    def expect(self, moment: float, recipients: int) -> None:
-        """They have this moment."""
-        with self._lock:
-            self._to_come.append((moment, recipients))
-
-    def leave(self, recipients: int, now: float) -> float:
-        """0 for those who leave now, else seconds until some that left before count no more."""
-        with self._lock:
-            while self._to_come and self._to_come[0][0] <= now + _ABOUT_NOW:
-                self._come.append(self._to_come.popleft())
-            for row in (self._come, self._left):
-                while row and row[0][0] <= now - 1.0:
-                    row.popleft()
-            allowed = max(recipients, sum(count for _, count in self._come))
-            if sum(count for _, count in self._left) + recipients > allowed:
-                return max(_ABOUT_NOW, self._left[0][0] + 1.0 - now)
-            self._left.append((now, recipients))
-            return 0.0
-
-
-class _DatabaseClock:
-    """What the database's times are in `time.monotonic()`.
-
-    An answer is on its way for a while: the quickest of the latest tells best.
-    """
-
-    def __init__(self) -> None:
-        self._offsets: deque[float] = deque(maxlen=20)
-
-    def set(self, now: datetime) -> None:
-        """It has just answered that it is `now`."""
-        self._offsets.append(time.monotonic() - now.timestamp())
-
-    def here(self, moment: datetime) -> float:
-        """The same moment by `time.monotonic()`."""
-        return moment.timestamp() + min(self._offsets)
+        return wait
 
 
 class SesPace:
@@ -127,26 +72,21 @@ class SesPace:
         self._settings = settings
         self._lock = threading.Lock()
         self._reserved = _Reservation()
-        self._clock = _DatabaseClock()
-        self._last_second = _LastSecond()
 
     def take(self, recipients: int) -> float:
         """See `Pace.take`. Raises MailError, too, where SES cannot be asked what is allowed."""
         with self._lock:
-            moment = self._reserved.next(recipients, time.monotonic())
-            if moment is None:
-                try:
-                    self._reserved = self._reserve(recipients)
-                except DatabaseError as error:
-                    log.warning("the allowance of SES is out of reach", error=str(error))
-                    raise RateExceeded("It is not known how fast SES may be used now.") from error
-                moment = self._reserved.first(recipients)
-            self._last_second.expect(moment, recipients)
-            return max(0.0, moment - time.monotonic())
-
-    def leave(self, recipients: int) -> float:
-        """See `Pace.leave`."""
-        return self._last_second.leave(recipients, time.monotonic())
+            wait = self._reserved.next(recipients, time.monotonic())
+            if wait is not None:
+                return wait
+            try:
+                self._reserved = self._reserve(recipients)
+            except DatabaseError as error:
+                log.warning("the allowance of SES is out of reach", error=str(error))
+                raise RateExceeded("It is not known how fast SES may be used now.") from error
+            wait = self._reserved.next(recipients, time.monotonic())
+            assert wait is not None
+            return wait
 
     def slow_down(self) -> None:
         """Less by a third for the next minute, and nothing for a moment; not twice in a second."""
@@ -193,7 +133,6 @@ class SesPace:
     def _reserve(self, recipients: int) -> _Reservation:
         for _ in range(_TRIES):
             row, now = _read(self._settings)
-            self._clock.set(now)
             if row.read_due_at is None or row.read_due_at <= now:
                 read_account(row, now, self._settings)
                 continue
@@ -214,7 +153,7 @@ class SesPace:
                 taken=row.taken + count,
                 ledger=_entered(row.ledger, now, count),
             ):
-                return _Reservation(self._clock.here(begins), 1 / rate, left=count)
+                return _Reservation(time.monotonic() + wait, 1 / rate, left=count)
         raise RateExceeded("Too many send by SES at the same moment.")
 
 

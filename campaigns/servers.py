@@ -115,10 +115,6 @@ class PatientPace:
             self._sleep(nap)
             waited += nap
 
-    def leave(self, recipients: int) -> float:
-        """See `Pace.leave`."""
-        return self._pace.leave(recipients)
-
     def slow_down(self) -> None:
         """See `Pace.slow_down`."""
         self._pace.slow_down()

@@ -100,40 +100,6 @@ def test_a_fast_account_asks_the_database_for_many_at_once(
     assert moments.are_apart(1 / 485)
 
 
-def test_who_was_late_does_not_leave_on_top_of_others(ses: SesSettings, ses_fake: SesFake) -> None:
-    ses_fake.limits = Limits(rate=50)
-    pace = SesPace(ses)
-    asked_at: list[float] = []
-    left_at: list[float] = []
-
-    def leave() -> None:
-        while True:
-            before = time.monotonic()
-            wait = pace.leave(1)
-            if not wait:
-                asked_at.append(before)
-                left_at.append(time.monotonic())
-                return
-            time.sleep(wait)
-
-    for _ in range(30):
-        pace.take(1)
-    # All were to leave within this time, but the machine had other things to do.
-    time.sleep(0.8)
-    for _ in range(30):
-        leave()
-    for _ in range(50):
-        time.sleep(pace.take(1))
-        leave()
-    # More than are allowed have certainly left in less than a second.
-    too_many = [
-        number
-        for number in range(len(left_at) - 50)
-        if left_at[number + 50] - asked_at[number] < 1.0
-    ]
-    assert not too_many
-
-
 def test_a_long_wait_is_refused_and_takes_nothing(ses: SesSettings, ses_fake: SesFake) -> None:
     ses_fake.limits = Limits(rate=0.01)
     pace = SesPace(ses)

@@ -17,12 +17,6 @@ class Pace(Protocol):
         allowance is used up; nothing is taken then.
         """
 
-    def leave(self, recipients: int) -> float:
-        """Asked when that wait is over: 0 where they may be written to at once, else for how
-        much longer to wait before it is asked again. Whoever was kept waiting does not leave on
-        top of others.
-        """
-
     def slow_down(self) -> None:
         """The provider has refused a message for coming too fast."""
 
@@ -34,9 +28,6 @@ class NoPace:
     """No limit of our own: the provider alone refuses."""
 
     def take(self, recipients: int) -> float:
-        return 0.0
-
-    def leave(self, recipients: int) -> float:
         return 0.0
 
     def slow_down(self) -> None:

@@ -164,8 +164,7 @@ class SesTransport(Transport):
                 wait = self._pace.take(len(recipients))
             except RateExceeded as error:
                 return Outcome(Result.DEFERRED, error=error)
-            self._sleep(wait)
-            while wait := self._pace.leave(len(recipients)):
+            if wait:
                 self._sleep(wait)
             begin()
             try:
