@@ -23,6 +23,7 @@ log = get_logger(__name__)
 
 # How late a deadline may be noticed.
 _TICK = 0.25
+_GOODBYE_SECONDS = 2.0
 
 
 class Loop(Thread):
@@ -39,6 +40,7 @@ class Loop(Thread):
         os.set_blocking(self._bell, False)
         self._poll.register(self._woken, select.POLLIN)
         self._is_closing = False
+        self._closing: list[Thread] = []
 
     def add(self, sender: Sender) -> None:
         """Work for this one, too."""
@@ -60,6 +62,9 @@ class Loop(Thread):
     def run(self) -> None:
         while self._runners or self._arrived or not self._is_closing:
             self._turn()
+        # The next shift connects anew, to a server that may count connections.
+        for thread in self._closing:
+            thread.join(_GOODBYE_SECONDS)
 
     def __del__(self) -> None:
         """Who rings late holds it still: a number that was closed may be another file's."""
@@ -102,7 +107,9 @@ class Loop(Thread):
         self._forget(runner)
         if step is None:
             self._runners.discard(runner)
-            Thread(target=_close, args=(runner.sender,), daemon=True).start()
+            thread = Thread(target=_close, args=(runner.sender,), daemon=True)
+            self._closing.append(thread)
+            thread.start()
         elif isinstance(step, Need):
             Thread(target=self._open, args=(runner,), daemon=True).start()
 
@@ -137,6 +144,9 @@ class _Runner:
         try:
             step = next(self._steps) if trouble is None else self._steps.throw(trouble)
         except StopIteration:
+            return None
+        except Exception:
+            log.exception("a sender was lost")  # the others go on
             return None
         self.is_idle = isinstance(step, Idle)
         return step

@@ -110,8 +110,10 @@ class Sender:
             log.exception("a sender failed")
             self.trouble = MailError("The sender failed; the log says more.")
         finally:
-            self._account_for_the_rest()
-            self.is_over = True
+            try:
+                self._account_for_the_rest()
+            finally:
+                self.is_over = True
 
     def _send_what_waits(self) -> Generator[Pause | Need, None, None]:
         """One run over the connection: until the board is empty or the connection is lost."""
