@@ -34,13 +34,13 @@ def test_each_gets_a_large_message_whole(
     settings.MAILHUB_CAMPAIGN_CONNECTIONS = 3
     certificate, key = make_certificate(tmp_path, "127.0.0.1")
     receiver = start_smtp_receiver(encryption=encryption, certificate=certificate, key=key)
-    campaigns.add_contacts(9)
+    campaigns.add_contacts(12)
     campaign = campaigns.create(attachments=(PRICES,))
     campaigns.finish(campaign, lambda _: lambda: SmtpTransport(receiver.settings(timeout=30)))
-    assert states(campaign) == {DeliveryState.SENT: 9}
+    assert states(campaign) == {DeliveryState.SENT: 12}
     assert receiver.connections == 3
     named = Counter(each.envelope.recipients[0] for each in receiver.messages)
-    assert named == Counter(f"person{number}@example.com" for number in range(9))
+    assert named == Counter(f"person{number}@example.com" for number in range(12))
     for each in receiver.messages:
         message = message_from_bytes(each.content, policy=default)
         number = each.envelope.recipients[0].removeprefix("person").partition("@")[0]
