@@ -17,6 +17,7 @@ from django.db.models.functions import Left, StrIndex, Substr, TruncHour
 from django.utils import timezone
 
 from campaigns.models import Campaign, Delivery, DeliveryEvent, DeliveryState, EventKind
+from campaigns.resolving import NOT_SENT
 from campaigns.senders import REMOVED, addresses_of
 from mailhub.mail.bounce import Verdict
 
@@ -85,7 +86,8 @@ def reasons_of(campaign: Campaign) -> Sequence[Reason]:
     failed = Delivery.objects.filter(campaign=campaign, state=DeliveryState.FAILED)
     codes: dict[str, int] = {}
     for start, number in (
-        failed.annotate(start=Left("reply", _LONGEST_CODE))
+        failed.exclude(reply__startswith=NOT_SENT)
+        .annotate(start=Left("reply", _LONGEST_CODE))
         .values_list("start")
         .annotate(number=Count("pk"))
         .order_by()
@@ -93,6 +95,9 @@ def reasons_of(campaign: Campaign) -> Sequence[Reason]:
         code = _CODES.match(start)
         words = f"Refused with {code[0]}" if code else "Not accepted, for another reason"
         codes[words] = codes.get(words, 0) + number
+    by_words = failed.filter(reply__startswith=NOT_SENT).values_list("reply")
+    not_sent = by_words.annotate(number=Count("pk")).order_by("-number")[:MOST_REASONS]
+    found += [Reason(words, number, "failed") for words, number in not_sent]
     found += [Reason(words, number, "failed") for words, number in codes.items()]
     return sorted(found, key=lambda each: -each.number)[:MOST_REASONS]
 

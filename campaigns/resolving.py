@@ -26,9 +26,11 @@ from campaigns.models import (
     DeliveryState,
 )
 from campaigns.models.delivery import LONGEST_PROVIDER_ID
+from campaigns.news import tell_of_outcomes
 from contacts.models import Contact
 from mailhub.errors import InvalidInput
 
+NOT_SENT = "Amazon SES took the message and did not send it:"
 _ROWS_A_PIECE = 500
 
 
@@ -123,6 +125,14 @@ def prove_sent(delivery: Delivery, words: str, *, provider_id: str = "") -> None
         uncertain.update(
             state=DeliveryState.SENT, provider_id=provider_id[:LONGEST_PROVIDER_ID], reply=words
         )
+
+
+def take_back_sent(delivery: Delivery, reason: str) -> None:
+    """Its provider took it, and then did not send it: it has failed, for this reason."""
+    words = f"{NOT_SENT} {reason or 'it does not say why.'}"
+    sent = Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.SENT)
+    if sent.update(state=DeliveryState.FAILED, reply=words) and delivery.finished_at:
+        tell_of_outcomes(delivery.campaign, [delivery.pk], delivery.finished_at)
 
 
 def _pieces(campaign: Campaign, state: DeliveryState) -> Iterator[Sequence[int]]:

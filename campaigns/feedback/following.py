@@ -23,8 +23,15 @@ from campaigns.feedback.recording import Report, is_erased, of_another, record_e
 from campaigns.feedback.ses_events import Happened, SesEvent, read_event
 from campaigns.feedback.single_messages import note_single
 from campaigns.links.programs import name_program
-from campaigns.models import Campaign, Delivery, EventKind, EventSource, SesNotice
-from campaigns.resolving import prove_sent
+from campaigns.models import (
+    Campaign,
+    Delivery,
+    DeliveryState,
+    EventKind,
+    EventSource,
+    SesNotice,
+)
+from campaigns.resolving import prove_sent, take_back_sent
 from mailhub.logs import get_logger
 from mailhub.mail.bounce import Verdict, address_form
 
@@ -36,6 +43,7 @@ _FIRST_PAUSE = timedelta(seconds=2)
 _MOST_TRIES = 8
 _REMEMBERED = timedelta(days=3)
 _BY_A_PERSON = (EventKind.OPEN, EventKind.CLICK)
+_NOT_SENT = (EventKind.REJECT, EventKind.RENDERING_FAILURE)
 # A vacation message, and what a provider sends on that is no complaint.
 _SAYING_NOTHING = (Verdict.AUTO_REPLY, Verdict.NOT_SPAM, Verdict.AUTH_FAILURE)
 _TAKEN = "Amazon SES tells that it took the message."
@@ -125,11 +133,15 @@ def _follow_tenant(tenant_id: UUID, told: Sequence[_Told]) -> None:
     reports: list[Report] = []
     for each in told:
         deliveries = found.get(each.event.provider_id) or _by_tag(tenant_id, each.event)
-        if deliveries:
+        if deliveries and not _is_too_early(deliveries, each.event):
             each.is_done = True
             for delivery in deliveries:
                 prove_sent(delivery, _TAKEN, provider_id=each.event.provider_id)
                 reports += _reports(delivery, each.event)
+                if each.event.kind in _NOT_SENT:
+                    take_back_sent(delivery, _reason(each.event))
+        elif deliveries:
+            continue
         else:
             each.is_done = note_single(tenant_id, each.event, each.notice)
     draw_consequences(record_events(reports))
@@ -153,6 +165,16 @@ def _by_tag(tenant_id: UUID, event: SesEvent) -> list[Delivery]:
     return list(Delivery.objects.filter(campaign__in=keys, email=event.sent_to[0], provider_id=""))
 
 
+def _is_too_early(deliveries: Sequence[Delivery], event: SesEvent) -> bool:
+    """Whether our own record of the sending is still to come, and would hide this."""
+    in_hand = any(delivery.state == DeliveryState.SENDING for delivery in deliveries)
+    return in_hand and event.kind in _NOT_SENT
+
+
+def _reason(event: SesEvent) -> str:
+    return next((each.details.get("reason", "") for each in event.happened), "")
+
+
 def _reports(delivery: Delivery, event: SesEvent) -> Iterable[Report]:
     for each in event.happened:
         kind = event.kind
@@ -164,6 +186,8 @@ def _reports(delivery: Delivery, event: SesEvent) -> Iterable[Report]:
                 delivery, event.at, EventSource.SES, key=_key(event, each), words=words
             )
             continue
+        if kind is EventKind.SUBSCRIPTION and each.verdict is Verdict.OPT_OUT:
+            kind = EventKind.UNSUBSCRIBE
         yield Report(
             delivery.pk,
             kind,

@@ -6,7 +6,11 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from accounts.models import Tenant
-from campaigns.feedback.consequences import suppress_bounced, suppress_complained
+from campaigns.feedback.consequences import (
+    suppress_bounced,
+    suppress_complained,
+    suppress_opted_out,
+)
 from campaigns.feedback.ses_events import Happened, SesEvent
 from campaigns.models import EventKind, SesNotice
 from contacts.addresses import InvalidAddress, normalise_email
@@ -29,6 +33,7 @@ _ACTIONS = {
     EventKind.DELAY: Action.DELAYED,
     EventKind.DELIVERY: Action.DELIVERED,
     EventKind.COMPLAINT: Action.NONE,
+    EventKind.SUBSCRIPTION: Action.NONE,
 }
 _VERDICTS = {
     EventKind.REJECT: Verdict.CONTENT,
@@ -36,6 +41,11 @@ _VERDICTS = {
     EventKind.DELAY: Verdict.DELAYED,
     EventKind.DELIVERY: Verdict.DELIVERED,
     EventKind.COMPLAINT: Verdict.COMPLAINT,
+}
+_SUPPRESSING = {
+    Verdict.HARD: suppress_bounced,
+    Verdict.COMPLAINT: suppress_complained,
+    Verdict.OPT_OUT: suppress_opted_out,
 }
 _REPORTER = "Amazon SES"
 
@@ -48,7 +58,7 @@ def note_single(tenant_id: UUID, event: SesEvent, notice: SesNotice) -> bool:
     recipients = tuple(
         _recipient(event.kind, each)
         for each in event.happened
-        if event.kind in _ACTIONS and each.verdict is not Verdict.AUTO_REPLY
+        if event.kind in _ACTIONS and _says_something(event.kind, each)
     )
     if recipients:
         report = BounceReport(
@@ -76,6 +86,13 @@ def _find(tenant_id: UUID, event: SesEvent) -> OutboxMessage | None:
     return found
 
 
+def _says_something(kind: EventKind, happened: Happened) -> bool:
+    """Not so a vacation message, and a change of a subscription that does not end it."""
+    if kind is EventKind.SUBSCRIPTION:
+        return happened.verdict is Verdict.OPT_OUT
+    return happened.verdict is not Verdict.AUTO_REPLY
+
+
 def _recipient(kind: EventKind | None, happened: Happened) -> RecipientReport:
     assert kind is not None
     verdict = happened.verdict or _VERDICTS[kind]
@@ -90,12 +107,12 @@ def _recipient(kind: EventKind | None, happened: Happened) -> RecipientReport:
 
 def _suppress(tenant: Tenant, recipients: Iterable[RecipientReport]) -> None:
     """An address that is gone is gone for campaigns, too."""
-    by_verdict: dict[Verdict, list[str]] = {Verdict.HARD: [], Verdict.COMPLAINT: []}
+    by_verdict: dict[Verdict, list[str]] = {verdict: [] for verdict in _SUPPRESSING}
     for each in recipients:
         if each.verdict in by_verdict:
             try:
                 by_verdict[each.verdict].append(normalise_email(each.address))
             except InvalidAddress:
                 continue
-    suppress_bounced(tenant, by_verdict[Verdict.HARD])
-    suppress_complained(tenant, by_verdict[Verdict.COMPLAINT])
+    for verdict, emails in by_verdict.items():
+        _SUPPRESSING[verdict](tenant, emails)

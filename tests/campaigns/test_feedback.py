@@ -218,7 +218,7 @@ def test_every_kind_of_event_is_kept(topic: SesTopic, sent: list[Delivery]) -> N
         ("open", True),
         ("reject", False),
         ("rendering_failure", False),
-        ("subscription", False),
+        ("unsubscribe", False),
     ]
     assert suppressed() == {first.email: "unsubscribed"}
     assert contact_status(first) == "unsubscribed"

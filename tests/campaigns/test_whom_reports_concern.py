@@ -178,9 +178,8 @@ def test_feedback_that_is_no_complaint_is_counted_nowhere(
     assert not ResponseTally.objects.filter(complained__gt=0).exists()
 
 
-def test_events_of_single_messages_reach_the_outbox(
-    people: People, topic: SesTopic, ses_fake: SesFake, settings: Settings
-) -> None:
+def send_by_ses(people: People, ses_fake: SesFake, settings: Settings) -> OutboxMessage:
+    """A single message to Bo."""
     settings.MAILHUB_DEFAULT_SENDER = "ses"
     settings.AWS_SES_REGION_NAME, settings.AWS_SES_REGION_ENDPOINT_URL = REGION, ses_fake.url
     settings.AWS_SES_ACCESS_KEY_ID = KEYS.access_key_id
@@ -189,6 +188,13 @@ def test_events_of_single_messages_reach_the_outbox(
     send_due()
     row = OutboxMessage.objects.get()
     assert row.state == "sent"
+    return row
+
+
+def test_events_of_single_messages_reach_the_outbox(
+    people: People, topic: SesTopic, ses_fake: SesFake, settings: Settings
+) -> None:
+    row = send_by_ses(people, ses_fake, settings)
     stand_in = Delivery(pk=1, provider_id=row.provider_id, email="bo@example.org")
     foreign = bounce(stand_in, diagnosticCode="550 5.1.1 no such user")
     foreign["bounce"]["bouncedRecipients"][0]["emailAddress"] = FOREIGN
@@ -202,3 +208,17 @@ def test_events_of_single_messages_reach_the_outbox(
     assert row.state == "bounced"
     assert row.reports.count() == 2
     assert suppressed() == {"bo@example.org": "bounced"}
+
+
+def test_leaving_by_a_single_message_of_ses_suppresses(
+    people: People, topic: SesTopic, ses_fake: SesFake, settings: Settings
+) -> None:
+    row = send_by_ses(people, ses_fake, settings)
+    stand_in = Delivery(pk=1, provider_id=row.provider_id, email="bo@example.org")
+    goes_on = published(stand_in, "Subscription", newTopicPreferences={"unsubscribeAll": False})
+    tell(topic, goes_on)
+    assert suppressed() == {}
+    tell(topic, published(stand_in, "Subscription", newTopicPreferences={"unsubscribeAll": True}))
+    assert suppressed() == {"bo@example.org": "unsubscribed"}
+    row.refresh_from_db()
+    assert row.state == "sent"
