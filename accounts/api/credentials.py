@@ -92,5 +92,6 @@ class CredentialViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, TenantV
     def perform_destroy(self, instance: Credential) -> None:
         with transaction.atomic():
             if instance.is_used:
-                raise Conflict("An email account uses this credential.", code="credential_in_use")
+                words = "An email account or an SES topic uses this credential."
+                raise Conflict(words, code="credential_in_use")
             instance.delete()

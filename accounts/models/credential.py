@@ -80,8 +80,9 @@ class Credential(TenantOwned):
 
     @property
     def is_used(self) -> bool:
-        """Whether an account reads or sends with it."""
-        return self.email_accounts.exists() or self.ses_accounts.exists()
+        """Whether an account reads or sends with it, or a topic's queue is read with it."""
+        users = (self.email_accounts, self.ses_accounts, self.ses_topics)
+        return any(each.exists() for each in users)
 
     @property
     def binding(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -31,6 +33,7 @@ log = get_logger(__name__)
 _AT_ONCE = 10
 _MOST_FETCHES = 30
 _TIMEOUT = 10.0
+_IN_QUEUE = "The queue has"
 _URL = re.compile(
     r"https://sqs\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/\d{12}/[\w-]{1,80}(?:\.fifo)?"
 )
@@ -91,7 +94,7 @@ def _fetch(topic: SesTopic) -> int:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see mailhub.mail.aws
 
     try:
-        count = _empty(_client(topic), topic)
+        emptied = _empty(_client(topic), topic)
     except ClientError as error:
         words = str(error.response.get("Error", {}).get("Message") or "AWS refused it.")
     except (BotoCoreError, InvalidMessage):
@@ -99,9 +102,13 @@ def _fetch(topic: SesTopic) -> int:
     except MailhubError as error:
         words = error.message
     else:
-        if topic.trouble:
-            SesTopic.objects.filter(pk=topic.pk).update(trouble="")
-        return count
+        # What was wrong in the queue stays told until something comes that is not.
+        trouble = emptied.trouble
+        if not trouble and not emptied.count and topic.trouble.startswith(_IN_QUEUE):
+            trouble = topic.trouble
+        if trouble != topic.trouble:
+            SesTopic.objects.filter(pk=topic.pk).update(trouble=trouble)
+        return emptied.count
     log.warning("a queue of notices cannot be read", topic=topic.arn, error=words)
     SesTopic.objects.filter(pk=topic.pk).update(trouble=words[:500])
     return 0
@@ -125,8 +132,29 @@ def _client(topic: SesTopic) -> Any:
     return aws_client(service)
 
 
-def _empty(client: Any, topic: SesTopic) -> int:
-    count = 0
+@dataclass(slots=True)
+class _Emptied:
+    """What came of one look into a queue."""
+
+    count: int = 0
+    unreadable: int = 0
+    strangers: set[str] = field(default_factory=set)
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with what was in it; "" for nothing."""
+        words = []
+        if self.strangers:
+            named = ", ".join(sorted(self.strangers))
+            words.append(f"notices of another topic, which are left there: {named}")
+        if self.unreadable:
+            words.append(f"{self.unreadable} messages that are no notices, which were deleted")
+        return f"{_IN_QUEUE} {'; '.join(words)}."[:500] if words else ""
+
+
+def _empty(client: Any, topic: SesTopic) -> _Emptied:
+    """What is of another topic stays: it is seen again, until the queue's policy moves it on."""
+    emptied = _Emptied()
     for _ in range(_MOST_FETCHES):
         answer = client.receive_message(
             QueueUrl=topic.queue_url, MaxNumberOfMessages=_AT_ONCE, WaitTimeSeconds=0
@@ -134,36 +162,63 @@ def _empty(client: Any, topic: SesTopic) -> int:
         messages = answer.get("Messages", [])
         if not messages:
             break
-        known = [notice for each in messages if (notice := _read(each, topic)) is not None]
+        known, done = [], []
+        for each in messages:
+            value = _value(each)
+            stranger = _stranger(value, topic)
+            if stranger:
+                emptied.strangers.add(stranger)
+                continue
+            done.append(each)
+            notice = _read(each, value) if value is not None else None
+            if notice is not None:
+                known.append(notice)
+            elif value is None or value.get("Type") == NOTIFICATION:
+                emptied.unreadable += 1
+                log.warning("no notice in a queue", topic=topic.arn, message=each["MessageId"])
         if known:
             keep_notices(topic, known)
-        client.delete_message_batch(
-            QueueUrl=topic.queue_url,
-            Entries=[
-                {"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]}
-                for number, each in enumerate(messages)
-            ],
-        )
-        if topic.confirmed_at is None:
+        if done:
+            _delete(client, topic, done)
+        if known and topic.confirmed_at is None:
             topic.confirmed_at = timezone.now()
             topic.save(update_fields=["confirmed_at"])
-        count += len(known)
-    return count
+        emptied.count += len(known)
+    if emptied.strangers:
+        log.warning("a queue has other topics' notices", topic=topic.arn, of=emptied.trouble)
+    return emptied
 
 
-def _read(message: Any, topic: SesTopic) -> tuple[str, str] | None:
-    """Id and event: inside SNS's envelope, or bare where the subscription asks for that."""
+def _delete(client: Any, topic: SesTopic, messages: Sequence[Any]) -> None:
+    client.delete_message_batch(
+        QueueUrl=topic.queue_url,
+        Entries=[
+            {"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]}
+            for number, each in enumerate(messages)
+        ],
+    )
+
+
+def _value(message: Any) -> dict[str, Any] | None:
     try:
         value = json.loads(message["Body"])
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
-        return None
+    return value if isinstance(value, dict) else None
+
+
+def _stranger(value: dict[str, Any] | None, topic: SesTopic) -> str:
+    """The other topic that it is of, as the envelope says; "" for none."""
+    if value is None or "Type" not in value or value.get("TopicArn") == topic.arn:
+        return ""
+    return clean_text(str(value.get("TopicArn") or "without a name"))[:200]
+
+
+def _read(message: Any, value: dict[str, Any]) -> tuple[str, str] | None:
+    """Id and event: inside SNS's envelope, or bare where the subscription asks for that."""
     if "Type" not in value:
         return str(message["MessageId"]), message["Body"]
-    if value.get("Type") != NOTIFICATION or value.get("TopicArn") != topic.arn:
-        return None
     notice_id, event = value.get("MessageId"), value.get("Message")
-    if not isinstance(notice_id, str) or not isinstance(event, str):
+    if value["Type"] != NOTIFICATION or not isinstance(notice_id, str):
         return None
-    return clean_text(notice_id), clean_text(event)
+    return (clean_text(notice_id), clean_text(event)) if isinstance(event, str) else None

@@ -20,7 +20,7 @@ class SesTopic(TenantOwned):
     arn = models.CharField(max_length=300, unique=True)
     queue_url = models.CharField(max_length=500, blank=True)
     credential = models.ForeignKey(
-        Credential, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+        Credential, on_delete=models.SET_NULL, null=True, blank=True, related_name="ses_topics"
     )
     created_at = models.DateTimeField(auto_now_add=True)
     confirmed_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -162,12 +162,42 @@ def test_notices_are_fetched_from_a_queue_as_well(
         f"0102-{number}" for number in range(12)
     }
     [shown] = api.get("/api/ses-topics").json()["ses_topics"]
-    assert shown["confirmed_at"] and not shown["trouble"]
+    assert shown["confirmed_at"]
+    assert shown["trouble"] == "The queue has 1 messages that are no notices, which were deleted."
+    assert api.delete(f"/api/credentials/{credential['id']}").status_code == 409
+    aws.client("sns").publish(TopicArn=arn, Message=json.dumps(EVENT))
+    fetch_notices()
+    [shown] = api.get("/api/ses-topics").json()["ses_topics"]
+    assert not shown["trouble"]
     sqs.delete_queue(QueueUrl=url)
     fetch_notices()
     [shown] = api.get("/api/ses-topics").json()["ses_topics"]
     assert shown["trouble"]
     assert REGION in arn
+
+
+def test_what_a_queue_has_of_another_topic_stays_in_it(
+    people: People, aws: MotoServer, settings: Settings
+) -> None:
+    settings.MAILHUB_SQS_ENDPOINT_URL = aws.url
+    keys = {"accessKeyId": KEYS.access_key_id, "secretAccessKey": KEYS.secret_access_key}
+    sqs = aws.client("sqs")
+    at_once = {"VisibilityTimeout": "0"}
+    url = sqs.create_queue(QueueName="shared", Attributes=at_once)["QueueUrl"]
+    api = people.admin.api
+    credential = api.post("/api/credentials", {"name": "queue", "aws": keys}).json()
+    body = {"arn": f"{TOPIC}-ours", "queue_url": url, "credential_id": credential["id"]}
+    assert api.post("/api/ses-topics", body).status_code == 201
+    notice = {"Type": "Notification", "TopicArn": f"{TOPIC}-theirs", "MessageId": "1"}
+    for text in (json.dumps({**notice, "Message": "{}"}), "garbage", "[]"):
+        sqs.send_message(QueueUrl=url, MessageBody=text)
+    fetch_notices()
+    [shown] = api.get("/api/ses-topics").json()["ses_topics"]
+    assert f"{TOPIC}-theirs" in shown["trouble"]
+    assert "2 messages that are no notices" in shown["trouble"]
+    assert not shown["confirmed_at"] and not SesNotice.objects.exists()
+    [left] = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert json.loads(left["Body"])["TopicArn"] == f"{TOPIC}-theirs"
 
 
 @pytest.mark.parametrize("odd", ["\\u0000", "\\ud800"])

@@ -29,8 +29,11 @@ _Template.add_multi_constructor("!", _untagged)
 
 def allowed(statements: list[Any]) -> dict[str, set[str]]:
     """By its name, what each statement allows."""
-    found = {}
+    found: dict[str, set[str]] = {}
     for statement in statements:
+        if isinstance(statement, list):
+            # !If: the condition, what holds under it, and what holds else.
+            found |= allowed(statement[1:])
         if isinstance(statement, dict):
             actions = statement["Action"]
             found[statement["Sid"]] = {actions} if isinstance(actions, str) else set(actions)
@@ -44,3 +47,4 @@ def test_the_policy_by_hand_is_that_of_the_template() -> None:
     assert allowed(sending) == allowed(by_hand["Statement"])
     asked = {action for actions in allowed(sending).values() for action in actions}
     assert {"ses:SendEmail", "ses:GetAccount", "sqs:SendMessage"} <= asked
+    assert {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"} <= asked
