@@ -117,6 +117,12 @@ class SuppressionAdmin(LargeTableAdmin):
             return queryset, False
         return self.within_tenants(queryset.filter(email__prefix=start)), False
 
+    def delete_model(self, request: HttpRequest, obj: Suppression) -> None:
+        Suppression.objects.filter(pk=obj.pk).lift()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> None:
+        Suppression.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))).lift()
+
 
 @admin.register(ContactList)
 class ContactListAdmin(LargeTableAdmin):

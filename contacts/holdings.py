@@ -18,6 +18,7 @@ from contacts.models import (
     Contact,
     ErasedAddress,
     ImportRowError,
+    LiftedSuppression,
     ListMember,
     Suppression,
 )
@@ -120,6 +121,7 @@ def erase_person(contact: Contact) -> None:
     with transaction.atomic():
         ErasedAddress.objects.get_or_create(tenant=tenant, digest=digest_address(tenant.pk, email))
         Suppression.objects.filter(tenant=tenant, email=email).delete()
+        LiftedSuppression.objects.filter(tenant=tenant, email=email).delete()
         ImportRowError.objects.filter(pk__in=bad_rows).delete()
         for holder in _HOLDERS:
             holder.erase(tenant, contact, email)

@@ -173,7 +173,7 @@ def show_suppressions(request: PageRequest) -> HttpResponse:
 def lift_suppression(request: PageRequest, suppression_id: int) -> HttpResponse:
     """Let campaigns write to the address again."""
     row = get_object_or_404(Suppression.objects.for_caller(request.caller), pk=suppression_id)
-    row.delete()
+    Suppression.objects.filter(pk=row.pk).lift()
     messages.success(request, f"Campaigns may write to {row.email} again.")
     return redirect("suppressions")
 

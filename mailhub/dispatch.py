@@ -61,6 +61,7 @@ DUTIES = (
     Duty("journals", remove_orphaned_journals, 3600.0),
     Duty("unused files", drop_unused_files, 3600.0),
     Duty("lists of SES", SUPPRESSION_CLERK.start_due, 3600.0, SUPPRESSION_CLERK.close),
+    Duty("lifted at SES", SUPPRESSION_CLERK.start_lifting, 60.0),
     Duty("old notices", forget_notices, 3600.0),
     Duty("idempotency keys", forget_old_requests, 3600.0),
     Duty("removed drafts", forget_removals, 3600.0),

@@ -65,7 +65,7 @@ class SuppressionViewSet(TenantViewSet[Suppression]):
             address = normalise_email(email)
         except InvalidAddress:
             raise _not_suppressed() from None
-        named, _ = self.get_queryset().filter(email=address).delete()
+        named = Suppression.objects.for_caller(self.caller).filter(email=address).lift()
         digest = digest_address(self.caller.tenant.pk, address)
         erased, _ = ErasedAddress.objects.for_caller(self.caller).filter(digest=digest).delete()
         if not named and not erased:

@@ -123,6 +123,31 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="LiftedSuppression",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("email", models.EmailField(max_length=254)),
+                ("lifted_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "lifted_suppressions",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("tenant", "email"), name="one_lifting_an_address"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Suppression",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),

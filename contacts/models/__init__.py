@@ -7,6 +7,7 @@ from contacts.models.folded_text import fold
 from contacts.models.import_chunk import ImportChunk
 from contacts.models.import_job import ImportJob, ImportStatus
 from contacts.models.import_row_error import ImportRowError
+from contacts.models.lifted_suppression import LiftedSuppression
 from contacts.models.list_member import ListMember, MemberState
 from contacts.models.segment import Segment
 from contacts.models.suppression import Suppression, SuppressionReason
@@ -20,6 +21,7 @@ __all__ = [
     "ImportJob",
     "ImportRowError",
     "ImportStatus",
+    "LiftedSuppression",
     "ListMember",
     "MemberState",
     "OptIn",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
-from accounts.models import Tenant
+from accounts.models import EmailAccount, Tenant
 from accounts.scope import TenantOwned, TenantQuerySet
 from contacts.models.erased_address import ErasedAddress
+from contacts.models.lifted_suppression import LiftedSuppression
 
 
 class SuppressionReason(models.TextChoices):
@@ -37,6 +38,25 @@ class SuppressionQuerySet(TenantQuerySet["Suppression"]):
             for email in sorted(set(emails))
         ]
         self.bulk_create(rows, ignore_conflicts=True, batch_size=200)
+
+    def lift(self) -> int:
+        """A person lets campaigns write to these again; SES is told later. How many they were."""
+        with transaction.atomic():
+            rows = list(self.values_list("tenant_id", "email"))
+            at_ses = EmailAccount.objects.exclude(ses_region="").filter(
+                tenant__in={tenant for tenant, _ in rows}
+            )
+            tenants = set(at_ses.values_list("tenant_id", flat=True))
+            LiftedSuppression.objects.bulk_create(
+                [
+                    LiftedSuppression(tenant_id=tenant, email=email)
+                    for tenant, email in rows
+                    if tenant in tenants
+                ],
+                ignore_conflicts=True,
+                batch_size=200,
+            )
+            return self.delete()[0]
 
     def suppress_erased(self, tenant_id: UUID, emails: Iterable[str]) -> None:
         """These addresses come in: suppress those whose data was erased once."""

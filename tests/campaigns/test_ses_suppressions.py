@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.models import Credential, CredentialKind, EmailAccount
-from campaigns.feedback.ses_suppressions import exchange_all
-from contacts.models import Contact, Suppression, SuppressionReason
+from campaigns.feedback.ses_suppressions import exchange_all, lift_all
+from contacts.models import Contact, LiftedSuppression, Suppression, SuppressionReason
 from tests.people import People
 from tests.servers.ses import KEYS, REGION, SesFake
 
@@ -62,3 +68,51 @@ def test_keys_that_may_not_do_it_stop_nobody_else(
     ses_fake.keys.clear()
     exchange_all()
     assert not Suppression.objects.exists()
+
+
+def test_what_is_too_much_for_one_hour_is_written_in_the_next(
+    people: People, account: EmailAccount, ses_fake: SesFake
+) -> None:
+    emails = [f"gone-{number}@example.net" for number in range(620)]
+    Suppression.objects.suppress(people.tenant, emails, SuppressionReason.BOUNCED)
+    Suppression.objects.update(created_at=timezone.now() - timedelta(days=2))
+    exchange_all()
+    assert len(ses_fake.account.suppressed) == 500
+    exchange_all()
+    assert len(ses_fake.account.suppressed) == 620
+    written = sum(request.startswith("PUT") for request in ses_fake.requests)
+    assert written == 620
+
+
+@pytest.mark.parametrize("by", ["api", "page", "admin"])
+def test_what_a_person_lifts_is_taken_from_the_list_of_ses(
+    people: People, account: EmailAccount, ses_fake: SesFake, client: Client, by: str
+) -> None:
+    ses_fake.account.suppressed = {"back@example.org": "BOUNCE", "gone@example.org": "BOUNCE"}
+    exchange_all()
+    row = Suppression.objects.get(email="back@example.org")
+    if by == "api":
+        answer = people.admin.api.delete("/api/suppressions/back@example.org")
+        assert answer.status_code == 204
+    elif by == "page":
+        client.force_login(people.admin.user)
+        assert client.post(reverse("lift-suppression", args=[row.pk])).status_code == 302
+    else:
+        get_user_model().objects.filter(pk=people.admin.user.pk).update(
+            is_staff=True, is_superuser=True
+        )
+        client.force_login(get_user_model().objects.get(pk=people.admin.user.pk))
+        path = reverse("admin:contacts_suppression_delete", args=[row.pk])
+        assert client.post(path, {"post": "yes"}).status_code == 302
+    # As long as SES cannot be told, its word on the address is not taken again.
+    keys, ses_fake.keys = ses_fake.keys, {}
+    lift_all()
+    ses_fake.keys = keys
+    exchange_all()
+    assert not Suppression.objects.filter(email="back@example.org").exists()
+    LiftedSuppression.objects.update(due_at=timezone.now())
+    lift_all()
+    assert ses_fake.account.suppressed == {"gone@example.org": "BOUNCE"}
+    assert not LiftedSuppression.objects.exists()
+    exchange_all()
+    assert [each.email for each in Suppression.objects.all()] == ["gone@example.org"]

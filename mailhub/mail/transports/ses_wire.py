@@ -16,6 +16,7 @@ from typing import Any
 
 from mailhub.mail.aws import AwsService, aws_client
 from mailhub.mail.errors import (
+    CommandRefused,
     ConnectionFailed,
     DeliveryUncertain,
     EncryptionRefused,
@@ -97,6 +98,14 @@ class SesWire:
         """Let SES write to this address no more; `reason` is BOUNCE or COMPLAINT."""
         request = {"EmailAddress": email, "Reason": reason}
         self._manage(self._client.put_suppressed_destination, request)
+
+    def unsuppress(self, email: str) -> None:
+        """Let SES write to this address again, also where it does already. Raises MailError."""
+        try:
+            self._manage(self._client.delete_suppressed_destination, {"EmailAddress": email})
+        except CommandRefused:
+            # It is not on the list.
+            return
 
     def _manage(self, call: Any, request: dict[str, Any]) -> dict[str, Any]:
         try:
