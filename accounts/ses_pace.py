@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import Error as DatabaseError
+from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts.models import SesQuota
@@ -102,10 +103,18 @@ class SesPace:
                 log.info("SES is used more slowly", account=str(row), part=round(factor, 2))
 
     def use_up(self, reply: Reply) -> QuotaExceeded:
-        """Nobody sends until some of it frees, as far as that can be known."""
+        """Nobody sends until some of it frees, as far as that can be known.
+
+        SES is asked first what it allows now: what was read last may be minutes old.
+        """
         with self._lock:
             self._reserved = _Reservation()
             row, now = _read(self._settings)
+            if (row.paused_until is None or row.paused_until <= now) and _write(
+                row, read_due_at=now
+            ):
+                self._ask(row, now)
+                row, now = _read(self._settings)
             pause = _pause(row, now)
             if _write(row, read_due_at=pause["paused_until"], **pause):
                 log.warning("SES's daily quota is used up", account=str(row), reply=str(reply))
@@ -121,10 +130,22 @@ class SesPace:
         with self._lock:
             row, now = _read(self._settings)
             if row.read_due_at is None or row.read_due_at <= now:
-                try:
-                    read_account(row, now, self._settings)
-                except MailError as error:
-                    log.warning("SES did not say what may be sent", error=error.message)
+                self._ask(row, now)
+
+    def ask_anew(self) -> None:
+        """A person wants it tried: whoever sends next asks SES, used up or not."""
+        with self._lock:
+            self._reserved = _Reservation()
+            row, now = _read(self._settings)
+            SesQuota.objects.filter(pk=row.pk, paused_until__gt=now).update(
+                version=F("version") + 1, paused_until=None, frees_at=None, read_due_at=now
+            )
+
+    def _ask(self, row: SesQuota, now: datetime) -> None:
+        try:
+            read_account(row, now, self._settings)
+        except MailError as error:
+            log.warning("SES did not say what may be sent", error=error.message)
 
     def part_of_rate(self) -> float:
         """1, or less for a minute after SES refused for coming too fast."""
@@ -205,7 +226,8 @@ def _used_up(
     assert until is not None
     words = f"The daily quota of the SES account ({row.daily:.0f} in 24 hours) is used up."
     if frees_at is not None:
-        words += f" It frees from about {frees_at:%Y-%m-%d %H:%M} UTC on."
+        words += f" Some of it is free at {frees_at:%Y-%m-%d %H:%M} UTC at the latest."
+    words += " SES is asked again by itself, each quarter of an hour."
     return QuotaExceeded(words, reply, retry_after=max(1.0, (until - now).total_seconds()))
 
 

@@ -26,6 +26,7 @@ from campaigns.models import (
     SendShift,
 )
 from campaigns.news import tell_of
+from campaigns.servers import ask_anew
 from campaigns.tallies import counts_of
 from mailhub.encryption import Sealed
 from mailhub.errors import Conflict
@@ -89,6 +90,7 @@ def resume_campaign(campaign: Campaign) -> None:
     if campaign.started_at is None and (campaign.scheduled_at or timezone.now()) > timezone.now():
         status = CampaignStatus.SCHEDULED
     with transaction.atomic():
+        ask_anew(campaign)
         _change(campaign, (CampaignStatus.PAUSED,), status, **_NO_TROUBLE, **_judged_now(campaign))
         campaign.senders.update(trouble="")
         top_up_shifts(campaign)

@@ -13,6 +13,7 @@ from accounts.models import EmailAccount
 from accounts.sending import account_ses, default_account, default_sender, ses_transport
 from accounts.ses_pace import pace_of
 from campaigns.models import Campaign, CampaignKind, CampaignSender
+from campaigns.senders import sent_as
 from mailhub.errors import Conflict, MailhubError
 from mailhub.mail.errors import QuotaExceeded, RateExceeded, Reply
 from mailhub.mail.server import Encryption, PasswordLogin, Protocol, ServerSettings
@@ -78,6 +79,17 @@ def goes_by_ses(campaign: Campaign) -> bool:
         return ses_of(campaign) is not None
     except MailhubError:
         return campaign.kind == CampaignKind.SES
+
+
+def ask_anew(campaign: Campaign) -> None:
+    """Have SES asked what it allows, wherever the campaign waits for a daily quota."""
+    for own in sent_as(campaign):
+        try:
+            ses = ses_of(own)
+        except MailhubError:
+            continue
+        if ses is not None:
+            pace_of(ses).ask_anew()
 
 
 def connections_for(campaign: Campaign) -> int:

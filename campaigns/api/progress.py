@@ -36,7 +36,7 @@ class CampaignStatusSerializer(serializers.Serializer[Any]):
     completed_at = serializers.DateTimeField(allow_null=True)
     last_error = serializers.CharField(allow_blank=True)
     resumes_at = serializers.DateTimeField(
-        allow_null=True, help_text="When one that waits for a daily quota goes on by itself."
+        allow_null=True, help_text="When one that waits for a daily quota is tried again by itself."
     )
 
 

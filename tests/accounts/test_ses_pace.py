@@ -132,7 +132,7 @@ def test_a_daily_quota_pauses_all_and_says_until_when(ses: SesSettings, ses_fake
     with pytest.raises(QuotaExceeded) as used_up:
         pace.take(3)
     assert "10 in 24 hours" in used_up.value.message
-    assert "It frees from about" in used_up.value.message
+    assert "Some of it is free at" in used_up.value.message
     assert 0 < used_up.value.retry_after <= 900
     with pytest.raises(QuotaExceeded):
         SesPace(ses).take(1)
@@ -153,6 +153,23 @@ def test_a_quota_that_was_raised_is_used_when_it_is_seen(
     come_due(ses)
     pace.take(1)
     assert row(ses).paused_until is None
+
+
+def test_what_ses_allows_is_asked_when_it_says_that_it_is_used_up_and_when_a_person_wants(
+    ses: SesSettings, ses_fake: SesFake
+) -> None:
+    ses_fake.limits = Limits(rate=100, daily=10)
+    pace = SesPace(ses)
+    pace.take(1)
+    ses_fake.limits = Limits(rate=100, daily=25)
+    used_up = pace.use_up(Reply(454, "Daily message quota exceeded"))
+    assert "25 in 24 hours" in used_up.message
+    ses_fake.limits = Limits(rate=100, daily=1000)
+    with pytest.raises(QuotaExceeded):
+        pace.take(1)
+    SesPace(ses).ask_anew()
+    pace.take(1)
+    assert (row(ses).daily, row(ses).paused_until) == (1000, None)
 
 
 def test_throttling_slows_everybody_and_passes(ses: SesSettings, ses_fake: SesFake) -> None:

@@ -180,7 +180,7 @@ def test_a_used_up_quota_pauses_until_it_frees_and_says_so(
     assert campaign.resumes_at is not None and campaign.resumes_at > timezone.now()
     api = campaigns.people.member.api
     status = api.get(f"/api/campaign-status/{campaign.campaign_id}").json()
-    assert "It frees from about" in status["last_error"]
+    assert "Some of it is free at" in status["last_error"]
     assert status["resumes_at"]
     assert (status["sent_count"], status["remaining_count"]) == (4, 6)
     # Asked again in vain: nobody is told twice, and no try is used up.
@@ -199,6 +199,25 @@ def test_a_used_up_quota_pauses_until_it_frees_and_says_so(
     assert (campaign.status, states(campaign)) == ("completed", {"sent": 10})
     assert campaign.last_error == "" and campaign.resumes_at is None
     assert set(Delivery.objects.values_list("attempts", flat=True)) == {1}
+
+
+def test_whoever_resumes_it_after_the_quota_was_raised_has_it_go_on(
+    campaigns: Campaigns, ses: SesFake
+) -> None:
+    ses.limits = Limits(rate=200, daily=4)
+    campaigns.add_contacts(10)
+    campaign = start(campaigns)
+    campaigns.work(way_of)
+    revive_campaigns()
+    campaigns.work(way_of)
+    campaign.refresh_from_db()
+    assert campaign.status == "paused"
+    ses.limits = Limits(rate=200, daily=100)
+    api = campaigns.people.member.api
+    answer = api.post(f"/api/campaigns/{campaign.campaign_id}/resume")
+    assert answer.status_code == 200, answer.json()
+    campaign = campaigns.finish(campaign, way_of)
+    assert (campaign.status, states(campaign)) == ("completed", {"sent": 10})
 
 
 def test_a_quota_that_ses_alone_knows_of_costs_nobody_and_leaves_nobody_uncertain(

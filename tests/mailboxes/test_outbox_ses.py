@@ -95,7 +95,7 @@ def test_a_used_up_quota_holds_all_and_says_when_it_frees(people: People, ses: S
     assert [each["status"] for each in seen] == ["sent", "sent", "deferred", "deferred"]
     for each in seen[2:]:
         assert (each["errorCode"], each["tries"], each["attempts"]) == ("quota_exceeded", 0, [])
-        assert "It frees from about" in each["reply"]
+        assert "Some of it is free at" in each["reply"]
         assert each["nextTryAt"] > timezone.now().timestamp() * 1000
     # A day later, as SES counts it.
     ses.limits = Limits(rate=200, daily=4)
