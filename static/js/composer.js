@@ -10,6 +10,8 @@
   }
   const WAIT = 700;
   let timer = 0;
+  // An empty frame is loaded, too, and a load may be cut off by the next one.
+  let isAsked = false;
   let lastText = document.getElementById("html_body");
 
   const refresh = () => {
@@ -17,19 +19,18 @@
     files.disabled = true;
     form.requestSubmit(show);
     files.disabled = false;
+    isAsked = true;
   };
   const soon = () => {
     clearTimeout(timer);
     timer = setTimeout(refresh, WAIT);
   };
 
-  // The address of the frame is not to be gone back to.
   frame.addEventListener("load", () => {
     const checks = document.getElementById("checks");
-    if (checks && frame.dataset.asked) {
+    if (checks && isAsked) {
       window.htmx.trigger(checks, "refresh");
     }
-    frame.dataset.asked = "yes";
   });
 
   form.addEventListener("input", (event) => {
