@@ -31,7 +31,7 @@ def receiver(start_smtp_receiver: StartReceiver) -> SmtpReceiver:
 
 @pytest.fixture
 def short_wait(settings: Settings) -> None:
-    settings.MAILHUB_MAIL_TIMEOUT = 0.3
+    settings.MAILHUB_MAIL_TIMEOUT = 1.5
 
 
 def send(people: People, receiver: SmtpReceiver, credentials: Any = None, **changes: Any) -> Any:

@@ -34,7 +34,7 @@ MAIL = {
 def receiver(smtp_receiver: SmtpReceiver, settings: Settings) -> SmtpReceiver:
     """The installation's own mail server."""
     settings.SMTP_SERVER, settings.SMTP_PORT = smtp_receiver.host, smtp_receiver.port
-    settings.SMTP_ENCRYPTION, settings.MAILHUB_MAIL_TIMEOUT = "none", 0.5
+    settings.SMTP_ENCRYPTION, settings.MAILHUB_MAIL_TIMEOUT = "none", 1.5
     return smtp_receiver
 
 
