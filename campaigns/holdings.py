@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +20,15 @@ from campaigns.models import (
     Delivery,
     DeliveryEvent,
     DeliveryState,
+    EventKind,
+    EventSource,
 )
 from contacts.holdings import Happening, register_holder
 from contacts.models import Contact
+from mailhub.mail.bounce import Verdict
 
 _OF_AN_EVENT = ("at", "kind", "verdict", "is_automatic", "source", "details")
+_COMING_BACK = (EventKind.BOUNCE, EventKind.COMPLAINT)
 _WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
 
@@ -53,13 +57,16 @@ class Deliveries:
         ]
 
     def happened(self, contact: Contact, before: datetime, most: int) -> Sequence[Happening]:
-        """By the moment when a delivery ended, or its campaign was made."""
+        """Deliveries when they ended, or their campaigns were made, and what came back of them."""
         rows = Delivery.objects.filter(contact=contact).select_related("campaign")
         dated = rows.annotate(at=Coalesce("finished_at", "campaign__created_at"))
         newest = dated.filter(at__lte=before).order_by("-at", "-pk")[:most]
         return [
-            Happening(row.finished_at or row.campaign.created_at, "delivery", _said(row))
-            for row in newest
+            *(
+                Happening(row.finished_at or row.campaign.created_at, "delivery", _said(row))
+                for row in newest
+            ),
+            *_came_back(contact, before, most),
         ]
 
     def erase(self, tenant: Tenant, contact: Contact | None, email: str) -> None:
@@ -101,6 +108,24 @@ class Deliveries:
         bare = Delivery.objects.filter(campaign__in=list(campaigns), email=email).values("pk")
         theirs = Q(contact=contact) if contact is not None else Q()
         return Delivery.objects.filter(theirs | Q(pk__in=bare))
+
+
+def _came_back(contact: Contact, before: datetime, most: int) -> Iterator[Happening]:
+    """Bounces and complaints; what was refused at once is told with the delivery."""
+    events = DeliveryEvent.objects.filter(
+        delivery__contact=contact, kind__in=_COMING_BACK, at__lte=before
+    ).exclude(source=EventSource.REPLY)
+    named = events.select_related("campaign").only(
+        "at", "kind", "verdict", "details", "campaign__campaign_id", "campaign__name"
+    )
+    for event in named.order_by("-at", "-pk")[:most]:
+        details = {
+            "campaign_id": event.campaign.campaign_id,
+            "campaign_name": event.campaign.name,
+            "verdict": event.verdict or Verdict.UNCLEAR,
+            "reply": event.details.get("reason", ""),
+        }
+        yield Happening(event.at, event.kind, details)
 
 
 def _said(row: Delivery) -> dict[str, Any]:

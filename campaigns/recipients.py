@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
+from campaigns.diagnostics import FIELDS as DIAGNOSTIC
+from campaigns.diagnostics import diagnostic_of, with_diagnostics
 from campaigns.models import REMAINING, RESPONSES, Campaign, Delivery, DeliveryState
 from campaigns.models.delivery import DeliveryQuerySet
 from campaigns.senders import REMOVED, addresses_of
@@ -26,7 +28,7 @@ LONGEST_SEARCH = 320
 _ROWS_A_PIECE = 1000
 _MOMENTS = ("finished_at", "delivered_at", *(f"{name}_at" for name in RESPONSES))
 _FIELDS = ("email", "state", "attempts", "reply", *_MOMENTS, "message_id")
-COLUMNS = (*_FIELDS, "sender")
+COLUMNS = (*_FIELDS, "sender", *DIAGNOSTIC)
 
 
 def narrow(campaign: Campaign, show: str = "", email: str = "") -> DeliveryQuerySet:
@@ -56,13 +58,17 @@ def export_recipients(campaign: Campaign, rows: DeliveryQuerySet) -> Iterator[st
     senders = addresses_of([campaign.pk])
     yield csv_line(COLUMNS)
     last = 0
-    while piece := list(rows.filter(pk__gt=last).order_by("pk")[:_ROWS_A_PIECE]):
+    told = with_diagnostics(rows)
+    while piece := list(told.filter(pk__gt=last).order_by("pk")[:_ROWS_A_PIECE]):
         last = piece[-1].pk
-        yield "".join(csv_line([*_values(row), guard(sender_of(row, senders))]) for row in piece)
+        yield "".join(csv_line(_values(row, sender_of(row, senders))) for row in piece)
 
 
-def _values(row: Delivery) -> list[str]:
-    return [guard(_text(getattr(row, name))) for name in _FIELDS]
+def _values(row: Delivery, sender: str) -> list[str]:
+    told = diagnostic_of(row)
+    values = [getattr(row, name) for name in _FIELDS]
+    values += [sender, *(getattr(told, name) for name in DIAGNOSTIC)]
+    return [guard(_text(value)) for value in values]
 
 
 def _text(value: object) -> str:

@@ -8,6 +8,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from accounts.pages import PageRequest, page
+from campaigns.diagnostics import with_diagnostics
 from campaigns.models import Campaign
 from campaigns.progress import measure_progress_of
 from campaigns.pulses import pace_of
@@ -26,7 +27,8 @@ def show_recipients(request: PageRequest, campaign_id: str) -> HttpResponse:
     campaign = _find(request, campaign_id)
     show, text = _asked(request)
     cursor = request.GET.get("cursor")
-    rows = page_after(narrow(campaign, show, text), "pk", cursor, RECIPIENTS_A_PAGE + 1)
+    found = with_diagnostics(narrow(campaign, show, text))
+    rows = page_after(found, "pk", cursor, RECIPIENTS_A_PAGE + 1)
     narrowed = {name: value for name, value in (("show", show), ("q", text)) if value}
     following = ""
     if len(rows) > RECIPIENTS_A_PAGE:

@@ -24,6 +24,7 @@ from campaigns.api.progress import (
     campaign_values,
     status_values,
 )
+from campaigns.diagnostics import FIELDS, diagnostic_of, with_diagnostics
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
 from campaigns.models import RESPONSES, Campaign, CampaignStatus, Delivery, DeliveryState
 from campaigns.progress import measure_progress, measure_progress_of
@@ -56,10 +57,14 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
 
     `account_id` is the account that sends to it: null where it goes by no account, and where
     several share the campaign until one of them takes it. The moments from `delivered_at` on are
-    the first of their kind, by people.
+    the first of their kind, by people. `bounce_class` and `bounce_reason` are of what came back,
+    `delay_reason` of what was late, "" where nothing was.
     """
 
     account_id = serializers.UUIDField(source="goes_by", allow_null=True)
+    bounce_class = serializers.SerializerMethodField()
+    bounce_reason = serializers.SerializerMethodField()
+    delay_reason = serializers.SerializerMethodField()
 
     class Meta:
         model = Delivery
@@ -75,7 +80,20 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
             "finished_at",
             "delivered_at",
             *(f"{name}_at" for name in RESPONSES),
+            *FIELDS,
         )
+
+    def get_bounce_class(self, delivery: Delivery) -> str:
+        """hard, soft, unclear, policy, content, sender or opt_out."""
+        return diagnostic_of(delivery).bounce_class
+
+    def get_bounce_reason(self, delivery: Delivery) -> str:
+        """The words of the server that sent it back, or its code."""
+        return diagnostic_of(delivery).bounce_reason
+
+    def get_delay_reason(self, delivery: Delivery) -> str:
+        """Why it was late, as it was told last."""
+        return diagnostic_of(delivery).delay_reason
 
 
 class CampaignsOfCaller(TenantViewSet[Campaign]):
@@ -193,7 +211,7 @@ class DeliveryViewSet(mixins.ListModelMixin, TenantViewSet[Delivery]):
             return rows
         campaigns = Campaign.objects.for_caller(self.caller).only("pk")
         campaign = get_object_or_404(campaigns, campaign_id=self.kwargs["campaign_id"])
-        rows = rows.filter(campaign=campaign).annotate(
+        rows = with_diagnostics(rows.filter(campaign=campaign)).annotate(
             goes_by=Coalesce("account_id", "campaign__account_id")
         )
         rows = _narrow(rows, self.request, "state", DeliveryState.values)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django import template
 
+from campaigns.diagnostics import Diagnostic, diagnostic_of
 from campaigns.engine.allowance import say_limits
 from campaigns.models import RESPONSES, Campaign, CampaignStatus, Delivery, Measure, Variant
 from campaigns.recipients import sender_of
@@ -140,6 +141,12 @@ def responses_to(delivery: Delivery) -> list[tuple[str, datetime]]:
     names = ("delivered", *RESPONSES)
     found = [(name, getattr(delivery, f"{name}_at")) for name in names]
     return sorted(((name, at) for name, at in found if at), key=lambda pair: pair[1])
+
+
+@register.filter
+def told_of(delivery: Delivery) -> Diagnostic:
+    """Why it came back or is late."""
+    return diagnostic_of(delivery)
 
 
 @register.filter

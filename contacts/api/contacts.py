@@ -186,8 +186,9 @@ class HoldingsSerializer(serializers.Serializer[Any]):
 class HappeningSerializer(serializers.Serializer[Any]):
     """Something that happened to a person.
 
-    `kind` is added, list_added, list_asked, list_confirmed, list_left, suppressed or
-    delivery; `details` name the list, the reason, or the campaign with state and reply.
+    `kind` is added, list_added, list_asked, list_confirmed, list_left, suppressed, delivery,
+    bounce or complaint; `details` name the list, the reason, or the campaign with state or
+    verdict and reply.
     """
 
     at = serializers.DateTimeField()

@@ -38,6 +38,8 @@ _HAPPENINGS = {
     "list_left": "Left {list}",
     "suppressed": "Suppressed: {reason}",
     "delivery": "{campaign_name}: {state}",
+    "bounce": "{campaign_name}: came back ({verdict})",
+    "complaint": "{campaign_name}: called spam",
 }
 
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from typing import Any
+
 from campaigns.models import Campaign, Delivery, DeliveryEvent, SesTopic
 from campaigns.tallies import wrong_tallies
 from contacts.models import Contact, ContactList, ListMember
-from tests.campaigns.test_feedback import people, published, sent, suppressed, tell, topic
+from tests.campaigns.test_feedback import (
+    bounce,
+    complaint,
+    people,
+    published,
+    sent,
+    suppressed,
+    tell,
+    topic,
+)
 from tests.pages.conftest import log_in
 from tests.people import People
 
@@ -69,3 +82,47 @@ def test_leaving_by_a_subscription_of_ses_is_counted(
     assert status_of(people, first.campaign)["unsubscribed"] == 1
     assert suppressed() == {first.email: "unsubscribed"}
     assert ListMember.objects.get().state == "unsubscribed"
+
+
+def delay(delivery: Delivery, words: str) -> Any:
+    late = {"emailAddress": delivery.email, "status": "4.4.1", "diagnosticCode": words}
+    return published(delivery, "DeliveryDelay", delayType="MailboxFull", delayedRecipients=[late])
+
+
+def test_why_it_came_back_or_is_late_is_shown_with_the_recipient(
+    people: People, topic: SesTopic, sent: list[Delivery]
+) -> None:
+    gone, late = sent[:2]
+    words = "smtp; 550 5.1.1 <nobody> no such user"
+    tell(
+        topic,
+        bounce(gone, "Transient", "MailboxFull", status="4.2.2", diagnosticCode="452 4.2.2 full"),
+        bounce(gone, status="5.1.1", diagnosticCode=words),
+        delay(late, "421 4.4.1 unable to connect"),
+    )
+    campaign_id = gone.campaign.campaign_id
+    rows = people.viewer.api.get(f"/api/campaigns/{campaign_id}/deliveries").json()["deliveries"]
+    told = [[row[name] for name in ("state", "bounce_class", "bounce_reason")] for row in rows]
+    assert told[:2] == [["sent", "hard", words], ["sent", "", ""]]
+    assert [row["delay_reason"] for row in rows[:2]] == ["", "421 4.4.1 unable to connect"]
+    client = log_in(people.viewer)
+    page = client.get(f"/campaigns/{campaign_id}/recipients").text
+    assert "Came back (hard): smtp; 550 5.1.1 &lt;nobody&gt; no such user" in page
+    assert "Was late: 421 4.4.1 unable to connect" in page
+    file = client.get(f"/campaigns/{campaign_id}/recipients.csv").getvalue().decode()
+    lines = list(csv.DictReader(io.StringIO(file)))
+    assert (lines[0]["bounce_class"], lines[0]["bounce_reason"]) == ("hard", words)
+    assert lines[1]["delay_reason"] == "421 4.4.1 unable to connect"
+
+
+def test_a_contacts_history_names_the_campaign_of_a_bounce_and_of_a_complaint(
+    people: People, topic: SesTopic, sent: list[Delivery]
+) -> None:
+    gone, angry = sent[:2]
+    tell(topic, bounce(gone, status="5.1.1", diagnosticCode="550 no such user"), complaint(angry))
+    rows = people.viewer.api.get(f"/api/contacts/{gone.email}/history").json()["history"]
+    told = next(row for row in rows if row["kind"] == "bounce")
+    assert told["details"]["campaign_id"] == gone.campaign.campaign_id
+    assert (told["details"]["verdict"], told["details"]["reply"]) == ("hard", "550 no such user")
+    page = log_in(people.viewer).get(f"/contacts/{Contact.objects.get(email=angry.email).pk}").text
+    assert f"{angry.campaign.name}: called spam" in page
