@@ -23,7 +23,7 @@ class SesTopicForm(ModelForm):  # type: ignore[type-arg]  # not generic at run t
 
 @admin.register(SesTopic)
 class SesTopicAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """A topic belongs to one tenant; its queue is set over the API, with the tenant's own keys."""
+    """Whose word a tenant takes; a queue is set over the API, with the tenant's own keys."""
 
     form = SesTopicForm
     list_display = ("arn", "tenant", "confirmed_at", "last_notice_at", "trouble")

@@ -116,6 +116,15 @@ def read_event(text: str) -> SesEvent | None:
     )
 
 
+def tagged_tenant(text: str) -> str:
+    """The slug of the tenant whose message an event is about, as its tags say; "" for none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    return _tag(_object(value, "mail"), "tenant") if isinstance(value, dict) else ""
+
+
 def _storable(value: Any) -> Any:
     """The same without what escapes can say and no database holds: NUL, half of a pair."""
     if isinstance(value, str):

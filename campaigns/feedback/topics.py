@@ -25,7 +25,7 @@ def register_topic(
 ) -> SesTopic:
     """Take the word of this topic from now on, posted or left in that queue.
 
-    Raises InvalidInput, and Conflict where it is registered already, by whichever tenant.
+    Raises InvalidInput, and Conflict where this tenant has registered it already.
     """
     if not is_topic(arn):
         raise InvalidInput.field("arn", NO_TOPIC)
@@ -35,7 +35,7 @@ def register_topic(
         words = "A queue and the keys to read it go together: give both, or neither."
         raise InvalidInput.field("credential_id", words)
     topic, is_new = SesTopic.objects.get_or_create(
-        arn=arn, defaults={"tenant": tenant, "queue_url": queue_url, "credential": credential}
+        arn=arn, tenant=tenant, defaults={"queue_url": queue_url, "credential": credential}
     )
     if not is_new:
         raise Conflict("This topic is registered already.", code="topic_registered")

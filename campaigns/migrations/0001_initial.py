@@ -606,7 +606,7 @@ class Migration(migrations.Migration):
             name="SesTopic",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("arn", models.CharField(max_length=300, unique=True)),
+                ("arn", models.CharField(max_length=300)),
                 ("queue_url", models.CharField(blank=True, max_length=500)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("confirmed_at", models.DateTimeField(blank=True, editable=False, null=True)),
@@ -634,6 +634,9 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "SES topic",
                 "db_table": "ses_topics",
+                "constraints": [
+                    models.UniqueConstraint(fields=("arn", "tenant"), name="one_ses_topic_a_tenant")
+                ],
             },
         ),
         migrations.CreateModel(

@@ -125,12 +125,34 @@ def test_a_certificate_that_does_not_come_is_asked_for_again(sns: SnsFake, topic
 def test_a_topic_is_one_tenants_and_for_admins(people: People, topic: SesTopic) -> None:
     body = {"arn": TOPIC}
     assert people.member.api.post("/api/ses-topics", body).status_code == 403
-    assert people.stranger.api.post("/api/ses-topics", body).json()["error"] == "topic_registered"
+    assert people.admin.api.post("/api/ses-topics", body).json()["error"] == "topic_registered"
     assert people.stranger.api.get("/api/ses-topics").json()["ses_topics"] == []
     assert people.stranger.api.delete(f"/api/ses-topics/{topic.pk}").status_code == 404
     wrong = people.admin.api.post("/api/ses-topics", {"arn": "arn:aws:sqs:eu-west-1:1:x"})
     assert wrong.status_code == 400
     assert people.admin.api.delete(f"/api/ses-topics/{topic.pk}").status_code == 204
+
+
+def test_a_stranger_who_named_the_topic_first_hinders_nobody_and_hears_nothing(
+    people: People, sns: SnsFake
+) -> None:
+    for person in (people.stranger, people.admin):
+        assert person.api.post("/api/ses-topics", {"arn": TOPIC}).status_code == 201
+    assert post(sns.confirmation("SubscriptionConfirmation", version="2")).status_code == 200
+    assert sns.asked[-1].startswith("/?Action=ConfirmSubscription")
+    tags = {"tenant": [people.tenant.slug]}
+    event = {**EVENT, "mail": {"messageId": "0102-1", "tags": tags}}
+    assert post(sns.notification(event)).status_code == 200
+    assert SesNotice.objects.get().topic.tenant == people.tenant
+    [ours] = people.admin.api.get("/api/ses-topics").json()["ses_topics"]
+    assert ours["confirmed_at"] and ours["last_notice_at"]
+    # What names no tenant is looked at by each, among its own mail.
+    untagged = {**EVENT, "mail": {"messageId": "0102-2"}}
+    assert post({**sns.notification(untagged, MessageId="other")}).status_code == 200
+    assert SesNotice.objects.filter(notice_id="other").count() == 2
+    assert post(sns.confirmation("UnsubscribeConfirmation")).status_code == 200
+    [theirs] = people.stranger.api.get("/api/ses-topics").json()["ses_topics"]
+    assert not (theirs["confirmed_at"] or theirs["last_notice_at"] or theirs["trouble"])
 
 
 def test_notices_are_fetched_from_a_queue_as_well(

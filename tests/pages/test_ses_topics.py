@@ -89,12 +89,15 @@ def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
     assert not SesTopic.objects.exists()
 
 
-def test_a_topic_belongs_to_one_tenant(people: People, visit: Visit) -> None:
-    register_topic(people.tenant, TOPIC)
-    answer = visit(people.stranger).post(f"{ROOT}/add", {"arn": TOPIC})
+def test_a_topic_is_named_once_by_a_tenant_and_no_stranger_hinders_it(
+    people: People, visit: Visit
+) -> None:
+    register_topic(people.other_tenant, TOPIC)
+    assert visit(people.admin).post(f"{ROOT}/add", {"arn": TOPIC}).status_code == 302
+    answer = visit(people.admin).post(f"{ROOT}/add", {"arn": TOPIC})
     assert answer.status_code == 400
     assert "registered already" in answer.text
-    assert SesTopic.objects.get().tenant == people.tenant
+    assert SesTopic.objects.filter(tenant=people.tenant).count() == 1
 
 
 def test_it_is_removed_once_what_waits_was_named(people: People, visit: Visit) -> None:
