@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
 
+from campaigns.audience import not_mailable
 from campaigns.engine.shifts import top_up_shifts
 from campaigns.lifecycle import reopen
 from campaigns.models import (
@@ -48,15 +50,38 @@ def resend_uncertain(campaign: Campaign, *, password: str = "") -> int:
     end; it is sealed until the next end. Raises Conflict for one that was cancelled or has
     not begun, InvalidInput for the password. Does nothing where nobody is uncertain.
     """
-    return _send_again(campaign, DeliveryState.UNCERTAIN, password)
+    pieces = list(_pieces(campaign, DeliveryState.UNCERTAIN))
+    return _send_again(campaign, DeliveryState.UNCERTAIN, pieces, password)
 
 
-def retry_failed(campaign: Campaign, *, password: str = "") -> int:
-    """Try everybody again who failed; how many. As `resend_uncertain` otherwise.
+class Retried(NamedTuple):
+    """How many are tried again, and how many failed ones stay so, as nobody may write to them."""
 
-    A campaign that failed as a whole goes on with those too whom it had not come to.
+    queued: int
+    left: int
+
+
+def retry_failed(campaign: Campaign, *, password: str = "") -> Retried:
+    """Try everybody again who failed and may be written to. As `resend_uncertain` otherwise.
+
+    Who was refused for good is suppressed, and keeps the server's words. A campaign that
+    failed as a whole goes on with those too whom it had not come to.
     """
-    return _send_again(campaign, DeliveryState.FAILED, password)
+    failed = list(_pieces(campaign, DeliveryState.FAILED))
+    pieces = [keys for keys in (_mailable(campaign, piece) for piece in failed) if keys]
+    if not pieces and _has_failed_before_the_end(campaign):
+        pieces = [[]]
+    queued = _send_again(campaign, DeliveryState.FAILED, pieces, password)
+    return Retried(queued, sum(map(len, failed)) - sum(map(len, pieces)))
+
+
+def _mailable(campaign: Campaign, keys: Sequence[int]) -> list[int]:
+    """Those of these rows to whom a message would go if they were tried again."""
+    rows = Delivery.objects.filter(pk__in=keys).order_by("pk")
+    found = list(rows.values_list("pk", "email", "contact_id", "contact__email"))
+    contacts = {contact: email for _, _, contact, email in found if contact is not None}
+    reasons = not_mailable(campaign.tenant, contacts, [email for _, email, _, _ in found])
+    return [pk for pk, email, _, own in found if email not in reasons and own not in reasons]
 
 
 def mark_uncertain_sent(campaign: Campaign, *, by: str) -> int:
@@ -81,10 +106,9 @@ def needs_password(campaign: Campaign) -> bool:
     return is_own and bool(campaign.smtp_username) and not campaign.smtp_password
 
 
-def _send_again(campaign: Campaign, state: DeliveryState, password: str) -> int:
-    pieces = list(_pieces(campaign, state))
-    if not pieces and state == DeliveryState.FAILED and _has_failed_before_the_end(campaign):
-        pieces = [[]]
+def _send_again(
+    campaign: Campaign, state: DeliveryState, pieces: Sequence[Sequence[int]], password: str
+) -> int:
     if pieces:
         _check_password(campaign, password)
     queued = 0

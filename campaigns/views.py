@@ -18,6 +18,7 @@ from campaigns.progress import measure_progress, measure_progress_of
 from campaigns.pulses import pace_of
 from campaigns.report import reasons_of
 from campaigns.resolving import (
+    Retried,
     mark_uncertain_sent,
     needs_password,
     resend_uncertain,
@@ -146,8 +147,10 @@ def resend(request: PageRequest, campaign_id: str) -> HttpResponse:
         campaign,
         template="campaigns/resend.html",
         number=measure_progress(campaign).uncertain,
-        act=lambda: resend_uncertain(campaign, password=password),
-        done="{} will be sent the message again.",
+        act=lambda: (
+            f"{_people(resend_uncertain(campaign, password=password))} "
+            "will be sent the message again."
+        ),
     )
 
 
@@ -162,8 +165,7 @@ def mark_sent(request: PageRequest, campaign_id: str) -> HttpResponse:
         campaign,
         template="campaigns/mark_sent.html",
         number=measure_progress(campaign).uncertain,
-        act=lambda: mark_uncertain_sent(campaign, by=by),
-        done="{} now counted as sent.",
+        act=lambda: f"{_people(mark_uncertain_sent(campaign, by=by))} now counted as sent.",
     )
 
 
@@ -178,9 +180,19 @@ def retry(request: PageRequest, campaign_id: str) -> HttpResponse:
         campaign,
         template="campaigns/retry.html",
         number=measure_progress(campaign).failed,
-        act=lambda: retry_failed(campaign, password=password),
-        done="{} will be tried again.",
+        act=lambda: _say_retried(retry_failed(campaign, password=password)),
     )
+
+
+def _people(number: int) -> str:
+    return count(number, "recipient,recipients")
+
+
+def _say_retried(retried: Retried) -> str:
+    words = f"{_people(retried.queued)} will be tried again."
+    if retried.left:
+        words += f" {_people(retried.left)} may not be written to any more, and stay failed."
+    return words
 
 
 def _decide(
@@ -189,16 +201,15 @@ def _decide(
     *,
     template: str,
     number: int,
-    act: Callable[[], int],
-    done: str,
+    act: Callable[[], str],
 ) -> HttpResponse:
-    """The question on GET; on POST the deed, or the question again with what was wrong."""
+    """The question on GET; on POST the deed, which says what it did, or what was wrong."""
     if not number and request.method != "POST":
         return redirect("campaign", campaign.campaign_id)
     problem = ""
     if request.method == "POST":
         try:
-            messages.success(request, done.format(count(act(), "recipient,recipients")))
+            messages.success(request, act())
             return redirect("campaign", campaign.campaign_id)
         except Conflict as refusal:
             messages.error(request, refusal.message)

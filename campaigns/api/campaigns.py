@@ -46,6 +46,13 @@ class RetrySerializer(StrictMixin, serializers.Serializer[Any]):
     )
 
 
+class RetriedSerializer(CampaignSerializer):
+    """The campaign, how many are tried again, and how many may not be written to any more."""
+
+    retried_count = serializers.IntegerField()
+    not_retried_count = serializers.IntegerField()
+
+
 class ResolutionSerializer(RetrySerializer):
     """What is to become of the uncertain."""
 
@@ -176,15 +183,19 @@ class CampaignViewSet(DraftActions, CampaignsOfCaller):
         by = self.caller.user.get_username()
         return self._change(lambda campaign: mark_uncertain_sent(campaign, by=by))
 
-    @extend_schema(request=RetrySerializer, responses=CampaignSerializer)
+    @extend_schema(request=RetrySerializer, responses=RetriedSerializer)
     @action(detail=True, methods=["post"], url_path="retry-failed")
     @idempotent()
     def retry_failed(self, request: Request, campaign_id: str) -> Response:
-        """Try everybody again who failed."""
+        """Try everybody again who failed; who is suppressed since stays failed."""
         serializer = RetrySerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         password = serializer.validated_data.get("smtp_password", "")
-        return self._change(lambda campaign: retry_failed(campaign, password=password))
+        campaign = self.get_object()
+        retried = retry_failed(campaign, password=password)
+        values = campaign_values(campaign, measure_progress(campaign))
+        counts = {"retried_count": retried.queued, "not_retried_count": retried.left}
+        return Response(RetriedSerializer({**values, **counts}).data)
 
     def _change(self, change: Callable[[Campaign], object]) -> Response:
         campaign = self.get_object()

@@ -11,6 +11,7 @@ from django import template
 
 from campaigns.diagnostics import Diagnostic, diagnostic_of
 from campaigns.engine.allowance import say_limits
+from campaigns.feedback.thresholds import Rates
 from campaigns.models import RESPONSES, Campaign, CampaignStatus, Delivery, Measure, Variant
 from campaigns.recipients import sender_of
 from campaigns.report import HOUR
@@ -151,7 +152,14 @@ def told_of(delivery: Delivery) -> Diagnostic:
 
 @register.filter
 def responses_with_shares(progress: Progress, campaign: Campaign) -> list[tuple[str, int, str]]:
-    """Each kind that is counted for this campaign, its number, and its share of what was sent."""
+    """Each kind that is counted for this campaign, its number, and its share.
+
+    That is of what a server accepted. Bounces and complaints are of what was tried, as where
+    they are judged: who is refused while it is sent has bounced.
+    """
+    responses = progress.responses
+    rates = Rates(progress.sent + progress.failed, responses.bounced, responses.complained)
+    of_tried = {"bounced": rates.bounce_rate, "complained": rates.complaint_rate}
     left_out = {
         *(() if campaign.tracks_opens else ("opened",)),
         *(() if campaign.tracks_clicks else ("clicked",)),
@@ -160,8 +168,9 @@ def responses_with_shares(progress: Progress, campaign: Campaign) -> list[tuple[
     for name in _BEST_FIRST:
         number = getattr(progress.responses, name)
         if name not in left_out or number:
-            share = f"{100 * number / progress.sent:.1f} %" if progress.sent else ""
-            found.append((name, number, share))
+            whole = rates.sent if name in of_tried else progress.sent
+            part = of_tried.get(name, number / max(progress.sent, 1))
+            found.append((name, number, f"{100 * part:.1f} %" if whole else ""))
     return found
 
 

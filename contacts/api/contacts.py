@@ -27,7 +27,15 @@ from contacts.csv_export import export_contacts
 from contacts.holdings import erase_person, held_about, history_of
 from contacts.joining import add_people
 from contacts.listing import own_lists
-from contacts.models import Contact, ContactList, ContactStatus, ListMember, MemberState
+from contacts.models import (
+    Contact,
+    ContactList,
+    ContactStatus,
+    ListMember,
+    MemberState,
+    Suppression,
+    SuppressionReason,
+)
 from contacts.models.contact import ContactQuerySet
 from contacts.searching import LONGEST_SEARCH, search_contacts
 from mailhub.api.strict import StrictMixin
@@ -35,6 +43,10 @@ from mailhub.errors import Conflict, InvalidInput, NotFound
 from mailhub.moments import read_moment
 
 HISTORY_A_PAGE = 100
+_SUPPRESSED = (
+    "Why no campaign writes to the address, whatever its status: one of "
+    f"{', '.join(SuppressionReason.values)}. null where one may."
+)
 _NARROWING = [
     OpenApiParameter(
         "q",
@@ -89,6 +101,7 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
 
     email = AddressField()
     attributes = AttributesField(required=False)
+    suppressed = serializers.SerializerMethodField()
     lists = PlaceSerializer(source="memberships", many=True, read_only=True)
     list_ids = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
@@ -106,6 +119,7 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
             "company",
             "attributes",
             "status",
+            "suppressed",
             "lists",
             "list_ids",
             "created_at",
@@ -122,6 +136,11 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
             "email_count",
         )
         validators: list[Any] = []
+
+    @extend_schema_field(serializers.CharField(allow_null=True, help_text=_SUPPRESSED))
+    def get_suppressed(self, contact: Contact) -> str | None:
+        known: dict[str, str] | None = self.context.get("suppressed")
+        return (known if known is not None else _suppressed(contact)).get(contact.email)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         problems = {}
@@ -203,6 +222,15 @@ class HistorySerializer(serializers.Serializer[Any]):
     next_before = serializers.DateTimeField(allow_null=True)
 
 
+def _suppressed(*contacts: Contact) -> dict[str, str]:
+    """The reasons of those of one tenant whose address is suppressed, by address."""
+    emails = [contact.email for contact in contacts]
+    rows = Suppression.objects.filter(
+        tenant__in={contact.tenant_id for contact in contacts}, email__in=emails
+    )
+    return dict(rows.values_list("email", "reason"))
+
+
 def _put_on(lists: Iterable[ContactList], contact: Contact) -> None:
     for contact_list in lists:
         add_people(contact_list, Contact.objects.filter(pk=contact.pk))
@@ -252,8 +280,10 @@ class ContactViewSet(CsvMixin, TenantViewSet[Contact]):
     def list(self, request: Request) -> Response:
         """The newest first."""
         places = Prefetch("memberships", ListMember.objects.select_related("list").order_by("pk"))
-        page = self.paginate_queryset(self._searched().prefetch_related(places))
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        page = self.paginate_queryset(self._searched().prefetch_related(places)) or []
+        context = {**self.get_serializer_context(), "suppressed": _suppressed(*page)}
+        values = ContactSerializer(page, many=True, context=context).data
+        return self.get_paginated_response(values)
 
     @extend_schema(
         parameters=[

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.viewsets import TenantViewSet
 from accounts.idempotency import idempotent
-from contacts.models import Contact, Segment
+from contacts.models import Contact, ContactStatus, MemberState, Segment
+from contacts.segments.activity import activity_kinds
+from contacts.segments.fields import FIELDS, OPERATORS, Kind
 from contacts.segments.keeping import (
     SAMPLE,
     change_segment,
@@ -19,18 +22,73 @@ from contacts.segments.keeping import (
     make_segment,
     preview,
 )
+from contacts.segments.language import DEEPEST, MOST_CONDITIONS
 from mailhub.api.strict import StrictMixin
 
 LARGEST_SAMPLE = 100
 
 
-@extend_schema_field({"type": "object", "additionalProperties": {}})
-class RuleField(serializers.JSONField):
-    """`{"all": […]}`, `{"any": […]}`, `{"not": …}`, or one condition.
+def _describe_rule() -> str:
+    """The language of `contacts.segments.language`, for whoever writes a rule."""
+    names: dict[Kind, list[str]] = {kind: [] for kind in Kind}
+    for name, kind in FIELDS.items():
+        names[kind].append(f"`{name}`")
+    names[Kind.ATTRIBUTE].append("`attributes.<key>`")
+    fields = [
+        f"- {', '.join(names[kind])}: {', '.join(f'`{each}`' for each in OPERATORS[kind])}"
+        for kind in Kind
+    ]
+    return "\n".join(
+        (
+            'A rule is `{"all": [rule, …]}`, `{"any": [rule, …]}`, `{"not": rule}`, or one '
+            f"condition; at most {DEEPEST} deep and of {MOST_CONDITIONS} conditions. A condition "
+            "is one of three.",
+            "",
+            '`{"field": name, "op": operator, "value": value}`. The fields and their operators:',
+            "",
+            *fields,
+            "",
+            "Texts are compared without regard to case. `is_one_of` takes a list of texts, "
+            "`before` and `after` a date as 2026-03-01, `within_days` and `not_within_days` a "
+            "number of days until now; `is_set` and `is_not_set` take no value. `status` is one of "
+            f"{', '.join(f'`{each}`' for each in ContactStatus.values)}.",
+            "",
+            '`{"list": id, "state": state}`: who is on a list. `state` is one of '
+            f"{', '.join(f'`{each}`' for each in MemberState.values)}; left out, `subscribed`.",
+            "",
+            '`{"activity": name, "campaign": id, "within_days": n, "at_least": n}`: to whom that '
+            "happened, by that campaign, in the last days, so often at least. All but the name may "
+            "be left out; then by any, ever, once. The activities: "
+            f"{', '.join(f'`{each}`' for each in activity_kinds())}.",
+        )
+    )
 
-    A condition asks for a field (`{"field": "attributes.city", "op": "is", "value": "Bern"}`),
-    for a list (`{"list": 3}`) or for what happened (`{"activity": "sent", "within_days": 30}`).
-    """
+
+_RULE_EXAMPLE = {
+    "all": [
+        {"field": "attributes.city", "op": "is_one_of", "value": ["Bern", "Basel"]},
+        {"not": {"list": 3, "state": "unsubscribed"}},
+        {"activity": "opened", "within_days": 90, "at_least": 2},
+    ]
+}
+
+
+class RuleField(serializers.JSONField):
+    """Whom a segment means; see `contacts.segments.language`."""
+
+
+class RuleFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # registers the class
+    """Tells the language when the schema is made: the activities are registered by then."""
+
+    target_class = RuleField
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "additionalProperties": {},
+            "description": _describe_rule(),
+            "example": _RULE_EXAMPLE,
+        }
 
 
 class SegmentSerializer(StrictMixin, serializers.ModelSerializer[Segment]):

@@ -14,6 +14,7 @@ from contacts.models import Contact
 from mailhub.mail.transports.in_memory import Disturbance, Step
 from tests.campaigns.conftest import Campaigns, states
 from tests.campaigns.test_api import payload
+from tests.pages.conftest import log_in
 from tests.servers.smtp import SmtpReceiver
 
 COUNTS = ("sent_count", "failed_count", "skipped_count", "uncertain_count", "remaining_count")
@@ -85,6 +86,44 @@ def test_who_failed_is_tried_again(campaigns: Campaigns) -> None:
     assert states(campaign) == {"sent": 5}
     assert set(campaigns.received().values()) == {1}
     assert decide(campaigns, campaign, "retry-failed").json()["status"] == "completed"
+
+
+def test_who_was_refused_for_good_stays_failed_in_the_servers_words(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(4)
+    for number, words in ((1, "550 5.1.1 No such user"), (3, "550 5.7.1 No")):
+        address = f"person{number}@example.com"
+        campaigns.server.script.answer(Step.RCPT, words, address=address)
+    campaign = campaigns.finish(campaigns.create())
+    before = Delivery.objects.get(email="person1@example.com")
+    campaigns.server.script.clear()
+    answer = decide(campaigns, campaign, "retry-failed").json()
+    assert (answer["retried_count"], answer["not_retried_count"]) == (1, 1)
+    campaign = campaigns.finish(campaign)
+    assert states(campaign) == {"sent": 3, "failed": 1}
+    after = Delivery.objects.get(email="person1@example.com")
+    assert (after.reply, after.message_id) == (before.reply, before.message_id)
+    assert "No such user" in after.reply
+    again = log_in(campaigns.people.member).post(
+        f"/campaigns/{campaign.campaign_id}/retry", follow=True
+    )
+    assert "1 recipient may not be written to any more" in again.content.decode()
+    campaign.refresh_from_db()
+    assert (campaign.status, states(campaign)) == ("completed", {"sent": 3, "failed": 1})
+
+
+def test_who_is_refused_while_sending_is_a_part_of_those_who_were_tried(
+    campaigns: Campaigns,
+) -> None:
+    campaigns.add_contacts(4)
+    for number in (1, 2, 3):
+        address = f"person{number}@example.com"
+        campaigns.server.script.answer(Step.RCPT, "550 5.1.1 No such user", address=address)
+    campaign = campaigns.finish(campaigns.create())
+    visitor = log_in(campaigns.people.member)
+    for address in ("/campaigns", f"/campaigns/{campaign.campaign_id}"):
+        page = visitor.get(address).content.decode()
+        assert "75.0 %" in page
+        assert "300.0 %" not in page
 
 
 def test_who_used_up_all_tries_has_as_many_again(campaigns: Campaigns, settings: Settings) -> None:

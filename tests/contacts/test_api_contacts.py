@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from contacts.models import Contact
+from contacts.models import Contact, Suppression, SuppressionReason
 from tests.people import People
 
 ANN = {"email": "Ann@Example.com", "first_name": "Ann", "last_name": "Özil", "company": "Acme"}
@@ -315,3 +315,18 @@ def test_mailings_are_noted_once_a_contact(people: People) -> None:
     assert contacts[0].last_email_sent == now
     assert contacts[0].last_campaign == "campaign_1"
     assert contacts[2].last_email_sent is None
+
+
+def test_a_contact_tells_why_no_campaign_writes_to_it(people: People) -> None:
+    api = people.member.api
+    for name in ("ann", "bob"):
+        api.post("/api/contacts", {"email": f"{name}@example.com"})
+    Suppression.objects.suppress(people.tenant, ["ann@example.com"], SuppressionReason.BOUNCED)
+    Suppression.objects.suppress(people.other_tenant, ["bob@example.com"])
+    changed = api.patch("/api/contacts/ann@example.com", {"status": "subscribed"}).json()
+    assert (changed["status"], changed["suppressed"]) == ("subscribed", "bounced")
+    upserted = api.post("/api/contacts?upsert=true", {"email": "ann@example.com"}).json()
+    assert upserted["suppressed"] == "bounced"
+    assert api.get("/api/contacts/bob@example.com").json()["suppressed"] is None
+    rows = api.get("/api/contacts").json()["contacts"]
+    assert [row["suppressed"] for row in rows] == [None, "bounced"]

@@ -227,5 +227,5 @@ def test_the_list_says_what_came_back_where_it_is_counted(
     assert plain == [
         [*nothing, ("Bounced", "–")],
         [*nothing, ("Bounced", "0 0.0 %")],
-        [("Opened", "2 20.0 %"), ("Clicked", "1 10.0 %"), ("Bounced", "1 10.0 %")],
+        [("Opened", "2 20.0 %"), ("Clicked", "1 10.0 %"), ("Bounced", "1 8.3 %")],
     ]
