@@ -299,6 +299,8 @@ def _attach(campaign: Campaign, rows: Iterable[CampaignAttachment]) -> None:
 def _share(campaign: Campaign, shares: Sequence[SenderShare]) -> None:
     if len(shares) > MOST_SENDERS:
         raise InvalidInput.field("senders", f"Give at most {MOST_SENDERS} senders.")
+    if len({share.account_id for share in shares}) < len(shares):
+        raise InvalidInput.field("senders", "Give each account once, with one weight.")
     campaign.senders.all().delete()
     for share in shares:
         share.campaign = campaign

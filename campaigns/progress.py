@@ -44,8 +44,8 @@ class Progress:
     `sent` means accepted by the server. `rate_per_second` is that of the last seconds while
     it runs, the average of the run when it is over. `retry_at` is when a server is tried
     again that has trouble, None where it has none or nothing is sent. `resumes_at` is when one
-    that is paused goes on by itself. `seconds_left` and `estimated_completion_at` are None where
-    they are not known. `responses` are what came back.
+    that is paused, or whose rate limits are used up, goes on by itself. `seconds_left` and
+    `estimated_completion_at` are None where they are not known. `responses` are what came back.
     """
 
     campaign_id: str
@@ -73,6 +73,11 @@ class Progress:
     def shown_status(self) -> str:
         """Its status, or held_up where its server has trouble."""
         return self.status if self.retry_at is None else "held_up"
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether it waits for its rate limits, which let nothing go before `resumes_at`."""
+        return self.resumes_at is not None and self.status != CampaignStatus.PAUSED
 
     @property
     def percent(self) -> float:
@@ -165,9 +170,16 @@ def _measure(campaign: Campaign, figures: _Figures, failures: tuple[Failure, ...
         last_error=campaign.last_error,
         responses=figures.responses.get(campaign.pk) or ResponseTally(campaign=campaign),
         retry_at=campaign.retry_at if campaign.is_active else None,
-        resumes_at=campaign.resumes_at if campaign.status == CampaignStatus.PAUSED else None,
+        resumes_at=_resumes_at(campaign),
         latest_failures=failures,
     )
+
+
+def _resumes_at(campaign: Campaign) -> datetime | None:
+    if campaign.status == CampaignStatus.PAUSED:
+        return campaign.resumes_at
+    is_held = campaign.is_active and (campaign.paced_until or timezone.now()) > timezone.now()
+    return campaign.paced_until if is_held else None
 
 
 def _average(campaign: Campaign, sent: int) -> float:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from campaigns.audience import not_mailable
 from campaigns.engine.shifts import top_up_shifts
-from campaigns.lifecycle import reopen
+from campaigns.lifecycle import refuse_status, reopen
 from campaigns.models import (
     REMAINING,
     Campaign,
@@ -109,6 +109,8 @@ def needs_password(campaign: Campaign) -> bool:
 def _send_again(
     campaign: Campaign, state: DeliveryState, pieces: Sequence[Sequence[int]], password: str
 ) -> int:
+    if campaign.status in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
+        refuse_status(campaign)
     if pieces:
         _check_password(campaign, password)
     queued = 0

@@ -30,6 +30,8 @@ from mailhub.mail.errors import InvalidMessage
 MOST_DAYS = 366
 USUAL_DAYS = 30
 _ONE_DAY = timedelta(days=1)
+# Days before and after are reckoned with: those at the ends of the calendar have none.
+_FIRST_YEAR = 1970
 
 
 class By(StrEnum):
@@ -224,6 +226,9 @@ def _totals(row: Mapping[str, Any]) -> Totals:
 
 def _read_day(name: str, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise InvalidInput.field(name, "Give a day as YYYY-MM-DD.") from None
+    if not _FIRST_YEAR <= day.year < date.max.year:
+        raise InvalidInput.field(name, f"Give a day from {_FIRST_YEAR} to {date.max.year - 1}.")
+    return day

@@ -87,7 +87,11 @@ class AudienceCountSerializer(serializers.Serializer[Any]):
 
 
 class SenderSerializer(StrictMixin, serializers.Serializer[Any]):
-    """One of several accounts to send by: it writes to its `weight` of all weights."""
+    """One of several accounts to send by: it writes to its `weight` of all weights.
+
+    The others take over what its rate limits do not let it send in time, and all of its part
+    where it cannot send, for which `trouble` is the reason.
+    """
 
     account_id = serializers.UUIDField(source="account.pk")
     from_email = OneLineField(required=False, allow_blank=True, max_length=400)

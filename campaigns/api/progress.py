@@ -36,7 +36,8 @@ class CampaignStatusSerializer(serializers.Serializer[Any]):
     completed_at = serializers.DateTimeField(allow_null=True)
     last_error = serializers.CharField(allow_blank=True)
     resumes_at = serializers.DateTimeField(
-        allow_null=True, help_text="When one that waits for a daily quota is tried again by itself."
+        allow_null=True,
+        help_text="When one that waits for a daily quota or its rate limits goes on or tries again.",
     )
 
 

@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django import template
+from django.utils import timezone
 
 from campaigns.diagnostics import Diagnostic, diagnostic_of
 from campaigns.engine.allowance import say_limits
 from campaigns.feedback.thresholds import Rates
-from campaigns.models import RESPONSES, Campaign, CampaignStatus, Delivery, Measure, Variant
+from campaigns.models import (
+    RESPONSES,
+    Campaign,
+    CampaignStatus,
+    Delivery,
+    Measure,
+    SenderShare,
+    Variant,
+)
 from campaigns.recipients import sender_of
 from campaigns.report import HOUR
+from campaigns.scheduling import on_the_clock
 from campaigns.subject_testing import results, subject_test_of
 from mailhub.templatetags.charts import Chart, ChartColumn
-from mailhub.templatetags.pages import count, say_duration
+from mailhub.templatetags.pages import count, say_duration, say_moment
 
 if TYPE_CHECKING:
     from campaigns.progress import Progress
@@ -71,6 +81,44 @@ def announcement(progress: Progress) -> str:
 def rate_limits(campaign: Campaign) -> str:
     """How fast it may go, in words; "" where nothing limits it."""
     return say_limits(campaign)
+
+
+@register.filter
+def used_up_words(campaign: Campaign) -> str:
+    """That its limit, or its senders' where it has none, lets nothing more go for now."""
+    limits = say_limits(campaign).removeprefix("at most ")
+    return f"Its limit of {limits} is used up." if limits else "Its senders' limits are used up."
+
+
+@register.filter
+def several_senders(campaign: Campaign) -> list[SenderShare]:
+    """The accounts that share it; empty where it has one sender."""
+    return list(campaign.senders.select_related("account"))
+
+
+@register.filter
+def sender_words(share: SenderShare) -> str:
+    """The address of one of several, its weight, and how fast it may go."""
+    parts = [f"{share.from_email or share.account.email_address}: weight {share.weight:,}"]
+    limits = say_limits(share)
+    return ", ".join([*parts, limits] if limits else parts)
+
+
+@register.filter
+def scheduled_words(campaign: Campaign) -> str:
+    """When it is to begin on the clocks of its own zone, and soon before in how long, too."""
+    if campaign.scheduled_at is None:
+        return ""
+    local = on_the_clock(campaign.timezone, campaign.scheduled_at)
+    words = f"{local.day} {local:%b} {local.year}, {local:%H:%M} {campaign.timezone}"
+    distance = say_moment(campaign.scheduled_at, timezone.now())
+    return f"{words} ({distance})" if distance.startswith("in ") else words
+
+
+@register.filter
+def exact_moment(moment: datetime) -> str:
+    """`3 Nov 14:05 UTC`."""
+    return _moment(moment)
 
 
 @register.filter

@@ -174,6 +174,18 @@ def test_a_mistake_in_a_text_is_shown_where_it_was_written(campaigns: Campaigns,
     assert answer.json()["details"] == wanted.json()["details"]
 
 
+def test_what_makes_no_sense_for_a_draft_is_refused(campaigns: Campaigns) -> None:
+    people = campaigns.people
+    made = draft(people)
+    refused = people.member.api.post(path(made, "retry-failed"), {})
+    assert (refused.status_code, refused.json()["error"]) == (409, "campaign_status")
+    account = people.connect_account(people.member, email_address="one@acme.example")
+    twice = [{"account_id": str(account.pk)}, {"account_id": str(account.pk), "weight": 3}]
+    answer = people.member.api.patch(path(made), {"senders": twice})
+    assert answer.status_code == 400
+    assert answer.json()["details"]["fields"]["senders"]
+
+
 def _from_now(**parts: float) -> str:
     return (timezone.now() + timedelta(**parts)).isoformat()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
-from campaigns.models import Campaign, CampaignStatus, DeliveryState
+from campaigns.models import Campaign, CampaignStatus, DeliveryState, SenderShare
 from tests.pages.conftest import Visit
 from tests.pages.mailings import make_campaign, settle
 from tests.people import People
@@ -152,6 +153,53 @@ def test_one_that_is_scheduled_can_be_held_back(people: People, visit: Visit) ->
     assert '<dd id="remaining">7</dd>' in page
     assert ">Resume<" in client.post(f"{path}/pause", follow=True).text
     assert "Scheduled" in client.post(f"{path}/resume", follow=True).text
+
+
+def test_a_time_is_shown_on_the_clocks_of_its_zone(people: People, visit: Visit) -> None:
+    campaign = make_campaign(
+        people.member,
+        status=CampaignStatus.SCHEDULED,
+        started_at=None,
+        scheduled_at=datetime(2097, 6, 1, 13, 0, tzinfo=UTC),
+        timezone="America/New_York",
+    )
+    page = visit(people.member).get(f"/campaigns/{campaign.campaign_id}").text
+    assert "1 Jun 2097, 09:00 America/New_York" in page
+    assert "unknown" not in page
+
+
+def test_several_senders_are_named_with_what_keeps_one_of_them(
+    people: People, visit: Visit
+) -> None:
+    campaign = make_campaign(people.member, queued=2)
+    for name, trouble in (("one", "535 5.7.8 Wrong password"), ("two", "")):
+        account = people.connect_account(people.member, email_address=f"{name}@acme.example")
+        SenderShare.objects.create(
+            campaign=campaign, account=account, weight=3, rate_per_hour=40, trouble=trouble
+        )
+    page = visit(people.member).get(f"/campaigns/{campaign.campaign_id}").text
+    for name in ("one", "two"):
+        assert f"{name}@acme.example: weight 3, at most 40 an hour" in page
+    assert page.count("Left out:") == 1
+    assert "535 5.7.8 Wrong password" in page
+    assert "the default sender" not in page
+
+
+def test_one_whose_limit_is_used_up_says_when_it_goes_on(people: People, visit: Visit) -> None:
+    until = (timezone.now() + timedelta(minutes=57, seconds=30)).astimezone(UTC)
+    campaign = make_campaign(people.member, queued=2, rate_per_hour=5, paced_until=until)
+    address = f"/campaigns/{campaign.campaign_id}"
+    for page in (visit(people.member).get(f"{address}{part}").text for part in ("", "/measures")):
+        assert "Its limit of 5 an hour is used up." in page
+        assert f"It goes on at {until.day} {until:%b %H:%M} UTC" in page
+        assert "unknown" not in page
+        assert "until in" not in page
+    status = people.member.api.get(f"/api/campaign-status/{campaign.campaign_id}").json()
+    assert status["status"] == "in_progress"
+    assert parse_datetime(status["resumes_at"]) == until
+    Campaign.objects.update(paced_until=timezone.now() - timedelta(seconds=1))
+    over = people.member.api.get(f"/api/campaign-status/{campaign.campaign_id}").json()
+    assert over["resumes_at"] is None
 
 
 def test_one_without_recipients_is_no_division_by_zero(people: People, visit: Visit) -> None:

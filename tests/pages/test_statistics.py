@@ -103,7 +103,15 @@ def test_by_campaign_in_the_page_and_its_file(
 
 
 @pytest.mark.parametrize(
-    "query", ["from=soon", "from=2026-11-12&to=2026-11-01", "from=2020-01-01&to=2026-01-01", "by=x"]
+    "query",
+    [
+        "from=soon",
+        "from=2026-11-12&to=2026-11-01",
+        "from=2020-01-01&to=2026-01-01",
+        "to=0001-01-05",
+        "from=9999-12-30&to=9999-12-31",
+        "by=x",
+    ],
 )
 def test_what_makes_no_sense_is_refused(people: People, visit: Visit, query: str) -> None:
     assert people.member.api.get(f"/api/statistics?{query}").status_code == 400
