@@ -37,7 +37,7 @@ class CampaignStatusSerializer(serializers.Serializer[Any]):
     last_error = serializers.CharField(allow_blank=True)
     resumes_at = serializers.DateTimeField(
         allow_null=True,
-        help_text="When one that waits for a daily quota or its rate limits goes on or tries again.",
+        help_text="When one that waits for a daily quota or its rate limits goes on.",
     )
 
 
