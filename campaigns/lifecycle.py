@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -236,30 +237,40 @@ def resume_freed() -> None:
                 top_up_shifts(campaign)
 
 
-def judge_failures(campaign: Campaign) -> bool:
-    """Pause it where too many of the latest messages failed; whether it was paused.
+class Judgement(Enum):
+    """How a campaign's failures are to be seen; UNKNOWN of too few messages."""
+
+    GOOD = "good"
+    NEAR = "near"
+    PAUSED = "paused"
+    UNKNOWN = "unknown"
+
+
+def judge_failures(campaign: Campaign) -> Judgement:
+    """Pause it where too many of the latest messages failed; half of that is near.
 
     Asked of at least a hundred messages, and of no more than the latest thousand or two, so
     that a campaign does not have to lose for long what it gained at its beginning.
     """
     if campaign.failure_limit is None:
-        return False
+        return Judgement.GOOD
     rows = Campaign.objects.filter(pk=campaign.pk)
     now = _judged_now(campaign)
     sent_before, failed_before = rows.values_list("judged_sent", "judged_failed").get()
     failed = now["judged_failed"] - failed_before
     tried = now["judged_sent"] - sent_before + failed
     if tried < _JUDGED_AFTER:
-        return False
+        return Judgement.UNKNOWN
     if 100 * failed >= campaign.failure_limit * tried:
         words = (
             f"{failed:,} of the last {tried:,} messages failed, and it pauses at "
             f"{campaign.failure_limit} %. See what the servers said before it goes on."
         )
-        return pause_for(campaign, PauseReason.FAILURES, words)
+        pause_for(campaign, PauseReason.FAILURES, words)
+        return Judgement.PAUSED
     if tried >= _JUDGED_AT_MOST:
         rows.filter(judged_sent=sent_before, judged_failed=failed_before).update(**now)
-    return False
+    return Judgement.NEAR if 200 * failed >= campaign.failure_limit * tried else Judgement.GOOD
 
 
 def _judged_now(campaign: Campaign) -> dict[str, int]:

@@ -23,7 +23,7 @@ from campaigns.engine.pace import Pace
 from campaigns.engine.sender import Sender
 from campaigns.engine.sent_by import note_accounts
 from campaigns.engine.threads import SenderThread
-from campaigns.lifecycle import forget_trouble, hold_back, judge_failures
+from campaigns.lifecycle import Judgement, forget_trouble, hold_back, judge_failures
 from campaigns.models import Campaign, CampaignStatus, DeliveryState, SendShift
 from campaigns.servers import connections_for
 from campaigns.tallies import counts_of
@@ -89,6 +89,7 @@ class Worker:
         self._allowance = allowance_of(shift.campaign)
         self._is_paced = False
         self._claimed, self._claimed_at = 0, -math.inf
+        self._is_careful = True
 
     def rate(self) -> float:
         """Messages a second that were accepted lately, to be shown."""
@@ -114,12 +115,19 @@ class Worker:
                         break
                     time.sleep(_TURN)
                 self._board.pause(_TURN)
+            # Before the senders end: what is on its way may take a minute.
+            self._board.close()
+            self._give_back()
         finally:
             self._board.close()
             self._await_senders()
         self._write_down(at_once=True)
+        self._give_back()
+
+    def _give_back(self) -> None:
         left = [assignment.claimed.pk for assignment in self._board.clear()]
-        self._insist(lambda: release(self._shift, left))
+        if left:
+            self._insist(lambda: release(self._shift, left))
 
     def _await_senders(self) -> None:
         """Let each end its message. One that hangs is left alone: it cannot outlast the lease."""
@@ -176,8 +184,19 @@ class Worker:
                 lane.connections = self._insist(lambda lane=lane: connections_for(lane.campaign))  # type: ignore[misc]  # the loop's own
             if status != CampaignStatus.IN_PROGRESS:
                 return False
-            return not self._insist(lambda: judge_failures(self._campaign))
+            return self._judge()
         return True
+
+    def _judge(self) -> bool:
+        """Whether it goes on; it is careful until enough is known, and near the limit of failures.
+
+        Then it claims little at a time and writes outcomes at once, so that what is sent before
+        the pause stays little, too.
+        """
+        judgement = self._insist(lambda: judge_failures(self._campaign))
+        if judgement is not Judgement.UNKNOWN:
+            self._is_careful = judgement is not Judgement.GOOD
+        return judgement is not Judgement.PAUSED
 
     def _claim_is_worthwhile(self) -> bool:
         return time.monotonic() >= self._next_claim
@@ -255,6 +274,8 @@ class Worker:
 
         A claim costs the same few queries whatever its size.
         """
+        if self._is_careful:
+            return _SMALLEST_BATCH
         size = int(self._rate_now() * _BATCH_SECONDS) if self._paces else _FIRST_BATCH
         is_early = time.monotonic() - self._claimed_at < _BATCH_SECONDS
         if is_early and self._board.waiting <= self._claimed // 2:
@@ -309,7 +330,7 @@ class Worker:
     def _write_down(self, *, at_once: bool = False) -> None:
         now = time.monotonic()
         self._hear_first_answer()
-        if not at_once and now < self._next_write:
+        if not (at_once or self._is_careful) and now < self._next_write:
             return
         self._next_write = now + _WRITE_EVERY
         finished = self._board.collect()
@@ -317,6 +338,9 @@ class Worker:
             piece = finished[start : start + _WRITE_AT]
             self._insist(lambda piece=piece: record(self._shift, piece))  # type: ignore[misc]  # the loop's own piece
             self._journal.forget(each.delivery for each in piece)
+        has_failed = any(each.state == DeliveryState.FAILED for each in finished)
+        if has_failed or (finished and self._is_careful):
+            self._next_look = 0.0
         sent = sum(each.state == DeliveryState.SENT for each in finished)
         if sent:
             self._paces.append((now, sent))

@@ -144,6 +144,25 @@ def test_too_many_failures_pause_it_and_say_why(campaigns: Campaigns) -> None:
     assert (campaign.pause_reason, campaign.judged_failed) == ("", failed)
 
 
+def test_few_are_tried_before_the_pause_and_after_a_resume(campaigns: Campaigns) -> None:
+    for contact in campaigns.add_contacts(2_000):
+        if contact.pk % 2:
+            campaigns.server.script.answer(Step.RCPT, "550 5.7.1 No", address=contact.email)
+    campaign = campaigns.create(pacing={"failure_limit": 20})
+    tried = 0
+    for _ in range(2):
+        while campaigns.work():
+            campaign.refresh_from_db()
+            if campaign.status == CampaignStatus.PAUSED:
+                break
+        assert (campaign.status, campaign.pause_reason) == ("paused", PauseReason.FAILURES)
+        found = states(campaign)
+        assert "sending" not in found
+        assert 100 <= 2_000 - found["queued"] - tried <= 250
+        tried = 2_000 - found["queued"]
+        resume_campaign(campaign)
+
+
 def test_without_a_limit_all_may_fail(campaigns: Campaigns) -> None:
     campaigns.add_contacts(150)
     refuse(campaigns)
