@@ -218,14 +218,14 @@ def pause_for_quota(campaign: Campaign, words: str, frees_in: float) -> None:
 
 
 def note_warning(campaign: Campaign, words: str) -> None:
-    """Something is wrong that does not stop it yet, and is shown with it."""
-    _update(campaign, (*ACTIVE, CampaignStatus.PAUSED, CampaignStatus.COMPLETED), last_error=words)
+    """Something is wrong that does not stop it yet, and is shown with it while it goes on."""
+    _update(campaign, (*ACTIVE, CampaignStatus.PAUSED), last_error=words)
 
 
 def pause_for_rates(campaign: Campaign, reason: PauseReason, words: str) -> None:
     """Too much of it comes back; a person decides whether it goes on."""
     if not pause_for(campaign, reason, words):
-        note_warning(campaign, words)
+        _update(campaign, (CampaignStatus.PAUSED, CampaignStatus.COMPLETED), last_error=words)
 
 
 def resume_freed() -> None:

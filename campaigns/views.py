@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.pages import PageRequest, page
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
+from campaigns.links.listing import links_of
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.progress import measure_progress, measure_progress_of
 from campaigns.pulses import pace_of
@@ -231,7 +232,7 @@ def _report(campaign: Campaign) -> dict[str, Any]:
         return {}
     return {
         "pace": pace_of(campaign),
-        "links": campaign.links.all(),
+        "links": links_of(campaign),
         "reasons": reasons_of(campaign) if campaign.is_over else (),
     }
 

@@ -28,6 +28,10 @@ MOST_COMPLAINTS = 0.001
 WARNED_AT = 0.5
 LEAST_SENT = 1_000
 LEAST_COMPLAINTS = 5
+_LIMITS = (
+    f"It is paused at {100 * MOST_BOUNCES:g} % of bounces or {100 * MOST_COMPLAINTS:g} % of"
+    " complaints."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +95,5 @@ def watch_rates(campaign: Campaign) -> Rates:
             reason = PauseReason.BOUNCES if is_bounces else PauseReason.COMPLAINTS
             pause_for_rates(campaign, reason, f"Too much came back: {rates.words} {why}")
         case Standing.WARNING:
-            note_warning(campaign, f"Much came back: {rates.words} At twice as much it is paused.")
+            note_warning(campaign, f"Much came back: {rates.words} {_LIMITS}")
     return rates

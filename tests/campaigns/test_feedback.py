@@ -28,6 +28,10 @@ from tests.people import People
 from tests.servers.sns import TOPIC
 
 _NUMBERS = itertools.count()
+WARNING = (
+    "Much came back: 2.7 % of 1,100 messages bounced for good, and 0.00 % of the recipients"
+    " complained. It is paused at 5 % of bounces or 0.1 % of complaints."
+)
 
 
 def mail(delivery: Delivery, **fields: Any) -> dict[str, Any]:
@@ -268,12 +272,24 @@ def test_too_many_bounces_pause_a_campaign_and_half_of_them_warn(
     for row in rows:
         row.provider_id = f"0102-{row.pk}"
     Delivery.objects.bulk_update(rows, ["provider_id"])
-    for count, status, words in ((20, "in_progress", ""), (30, "in_progress", "Much came back"),
+    for count, status, words in ((20, "in_progress", ""), (30, "in_progress", WARNING),
                                  (60, "paused", "Too much came back: 5.5 %")):  # fmt: skip
         tell(topic, *(bounce(row) for row in rows[:count]))
         campaign.refresh_from_db()
         assert (campaign.status, campaign.last_error.startswith(words)) == (status, True)
     assert campaign.pause_reason == "bounces"
+
+
+def test_one_that_is_over_is_not_warned_of_a_pause(topic: SesTopic, campaigns: Campaigns) -> None:
+    campaigns.add_contacts(1000)
+    campaign = campaigns.finish(campaigns.create())
+    rows = list(Delivery.objects.filter(campaign=campaign).order_by("pk")[:30])
+    for row in rows:
+        row.provider_id = f"0102-{row.pk}"
+    Delivery.objects.bulk_update(rows, ["provider_id"])
+    tell(topic, *(bounce(row) for row in rows))
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.last_error) == ("completed", "")
 
 
 def test_a_refusal_while_sending_is_a_bounce_as_well(campaigns: Campaigns) -> None:

@@ -126,3 +126,22 @@ def test_a_contacts_history_names_the_campaign_of_a_bounce_and_of_a_complaint(
     assert (told["details"]["verdict"], told["details"]["reply"]) == ("hard", "550 no such user")
     page = log_in(people.viewer).get(f"/contacts/{Contact.objects.get(email=angry.email).pk}").text
     assert f"{angry.campaign.name}: called spam" in page
+
+
+def test_the_links_that_ses_tells_of_are_in_the_report(
+    people: People, topic: SesTopic, sent: list[Delivery]
+) -> None:
+    link, agent = "https://shop.example/spring?a=1", "Mozilla/5.0 (X11)"
+    at = ("2026-11-01T10:30:00.000Z", "2026-11-01T11:30:00.000Z")
+    first, second = sent[:2]
+    tell(
+        topic,
+        published(first, "Click", link=link, userAgent=agent, timestamp=at[0]),
+        published(first, "Click", link=link, userAgent=agent, timestamp=at[1]),
+        published(second, "Click", link=link, userAgent=agent),
+        published(second, "Click", link=link, userAgent="curl/8"),
+    )
+    page = log_in(people.viewer).get(f"/campaigns/{first.campaign.campaign_id}").text
+    row = page.partition('<th scope="row" class="link-target">')[2].partition("</tr>")[0]
+    assert row.startswith(link)
+    assert [part.partition("<")[0] for part in row.split(">") if part[:1].isdigit()] == list("231")

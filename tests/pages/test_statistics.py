@@ -70,6 +70,9 @@ def test_the_page_names_the_days_on_which_something_was_sent(
     client = visit(people.member)
     days = re.findall(r'<th scope="row">([\d-]+)', client.get(f"/statistics?{PERIOD}").text)
     assert days == ["2026-11-10", "2026-11-11"]
+    Delivery.objects.filter(bounced_at__isnull=False).update(unsubscribed_at=DAY)
+    page = client.get(f"/statistics?{PERIOD}").text
+    assert re.findall(r'data-column="Unsubscribed">(\d)', page) == ["1", "0"]
     assert "Nothing was sent" in client.get("/statistics?from=2026-11-01&to=2026-11-02").text
     file = client.get(f"/statistics.csv?{PERIOD}").getvalue().decode()
     assert "2026-11-09" in file
