@@ -28,6 +28,12 @@ class BriefPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run
         rows: Any = self.object_list
         return int(rows.order_by()[: self.most].count())
 
+    @cached_property
+    def has_more(self) -> bool:
+        """Whether there are rows beyond them, which a search or a filter has to find."""
+        rows: Any = self.object_list
+        return self.count == self.most and rows.order_by()[self.most :][:1].exists()
+
 
 class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Rows that the product's own work makes: looked at here, neither added nor deleted."""

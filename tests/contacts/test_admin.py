@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
+from contacts.bulk_writing import ContactValues, insert_contacts
 from contacts.models import Contact, ContactList, ImportJob, Segment, Suppression
 from tests.contacts.imports import import_at_once, upload
 from tests.people import People
@@ -42,6 +43,18 @@ def test_contacts_are_listed_without_counting_them_all(people: People, operator:
     counting = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
     assert all("LIMIT 10000" in sql for sql in counting if '"contacts"' in sql)
     assert len(queries) < 12
+
+
+def test_a_table_that_is_not_counted_to_its_end_says_so(people: People, operator: Client) -> None:
+    rows = [ContactValues(f"c{number}@example.com") for number in range(10_001)]
+    insert_contacts(people.tenant.pk, rows[:10_000])
+    listed = operator.get("/admin/contacts/contact/").content.decode()
+    assert "10,000 contacts" in listed
+    assert "more than" not in listed
+    insert_contacts(people.tenant.pk, rows[10_000:])
+    assert "more than 10,000 contacts" in operator.get("/admin/contacts/contact/").content.decode()
+    found = operator.get("/admin/contacts/contact/?q=c10000@").content.decode()
+    assert "1 contact\n" in found
 
 
 def test_contacts_are_found_by_beginnings(people: People, operator: Client) -> None:
