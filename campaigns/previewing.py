@@ -72,6 +72,7 @@ def preview_texts(*, subject: str, html: str, text: str, person: Person) -> Prev
 
 def write_letter(campaign: Campaign, attachments: Sequence[Attachment], person: Person) -> Letter:
     """The campaign's message to this person, as it stands. Raises InvalidInput."""
+    _check_sender(campaign)
     try:
         composer = Composer(campaign, attachments)
         preview = render_preview(
@@ -99,6 +100,7 @@ def send_trial(
     The subject says that it is a trial, and nothing of it is counted. Raises InvalidInput,
     MailError, and MailServerRefused in the server's words.
     """
+    _check_sender(campaign)
     trial = copy.copy(campaign)
     trial.subject = _TEST + campaign.subject
     # A link that is counted leads on for a recipient of the campaign alone.
@@ -121,3 +123,8 @@ def send_trial(
             if outcome.result is not Result.SENT:
                 words = f"{envelope.recipients[0]}: {outcome.reason}"
                 raise MailServerRefused(words, details={"reply": outcome.reason})
+
+
+def _check_sender(campaign: Campaign) -> None:
+    if not campaign.from_email:
+        raise InvalidInput.field("from_email", "Give the sender's address first.")

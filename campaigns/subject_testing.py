@@ -56,13 +56,21 @@ def tried_on(rows: QuerySet[Delivery], percent: int) -> QuerySet[Delivery]:
 
 
 def decide_subjects() -> None:
-    """Begin to wait where all who try have theirs, and decide where the time is over."""
+    """Begin to wait where all who try have theirs, and decide where the time is over.
+
+    Of too few recipients nobody may have got one of the two: then there is no waiting.
+    """
     now = timezone.now()
     tests = SubjectTest.objects.filter(winner="", campaign__status=CampaignStatus.IN_PROGRESS)
     for test in tests.select_related("campaign"):
         if test.decides_at is None:
             rows = Delivery.objects.filter(campaign=test.campaign_id, state__in=REMAINING)
-            if not tried_on(rows, test.percent).exists():
+            if tried_on(rows, test.percent).exists():
+                continue
+            if not all(tried.sent for tried in results(test)):
+                # Nothing that could come back would tell one from the other.
+                decide(test)
+            else:
                 decides_at = now + timedelta(minutes=test.wait_minutes)
                 _change(test, decides_at=decides_at)
         elif test.decides_at <= now:

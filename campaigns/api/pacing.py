@@ -29,7 +29,13 @@ class RateLimitSerializer(StrictMixin, serializers.Serializer[Any]):
     )
 
 
-@extend_schema_field({"type": "string", "format": "date-time"})
+@extend_schema_field(
+    {
+        "type": "string",
+        "format": "date-time",
+        "description": "Refused where it passed more than five minutes ago.",
+    }
+)
 class ClockField(serializers.DateTimeField):
     """A time with its offset, or as the clocks of `timezone` show it."""
 

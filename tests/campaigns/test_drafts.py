@@ -179,6 +179,13 @@ def test_what_makes_no_sense_for_a_draft_is_refused(campaigns: Campaigns) -> Non
     made = draft(people)
     refused = people.member.api.post(path(made, "retry-failed"), {})
     assert (refused.status_code, refused.json()["error"]) == (409, "campaign_status")
+    people.member.api.patch(path(made), {"from_email": ""})
+    for verb, given in (("preview", {}), ("test", {"to": ["a@example.com"]})):
+        nobody = people.member.api.post(path(made, verb), given)
+        assert (nobody.status_code, list(nobody.json()["details"]["fields"])) == (
+            400,
+            ["from_email"],
+        )
     account = people.connect_account(people.member, email_address="one@acme.example")
     twice = [{"account_id": str(account.pk)}, {"account_id": str(account.pk), "weight": 3}]
     answer = people.member.api.patch(path(made), {"senders": twice})

@@ -94,6 +94,16 @@ def test_where_both_did_as_well_the_first_goes_on(campaigns: Campaigns) -> None:
     assert subjects(campaigns) == {"Hello": 90, "Spring,": 10}
 
 
+def test_too_few_to_try_both_on_are_not_kept_waiting(campaigns: Campaigns) -> None:
+    # Two are both tried on, of which nobody is left, or not each of the subjects is tried.
+    campaigns.add_contacts(2)
+    campaign = start(campaigns, subject_test={**TEST, "percent": 2})
+    campaigns.finish(campaign)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.COMPLETED
+    assert sum(subjects(campaigns).values()) == 2
+
+
 def test_what_cannot_be_compared_is_not_started(campaigns: Campaigns) -> None:
     campaigns.add_contacts(1)
     api = campaigns.people.member.api
