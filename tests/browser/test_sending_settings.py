@@ -70,6 +70,8 @@ def test_the_sender_check_finds_the_record_once_it_is_published(
     name_server.records.update(
         {
             ("acme.example.", "MX"): ["10 mx.acme.example."],
+            ("mx.acme.example.", "A"): ["192.0.2.1"],
+            ("_spf.mail.example.", "TXT"): ['"v=spf1 ip4:192.0.2.0/24 -all"'],
             ("acme.example.", "TXT"): ['"v=spf1 include:_spf.mail.example ~all"'],
             ("_dmarc.acme.example.", "TXT"): ['"v=DMARC1; p=none; rua=mailto:d@acme.example"'],
         }
