@@ -7,7 +7,6 @@ from threading import Thread
 from django.db import connection
 
 from campaigns.engine.sender import Idle, Sender
-from mailhub.mail.errors import MailError
 from mailhub.mail.transports.base import Need
 from mailhub.mail.transports.connected import wait_for
 
@@ -44,6 +43,6 @@ def open_transport(sender: Sender) -> Exception | None:
     """Open the sender's connection, where it is not; what went wrong."""
     try:
         sender.transport.open()
-    except (MailError, Exception) as error:
+    except Exception as error:
         return error
     return None
