@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tests.faults.sync_kill import KILLS, SEED, KilledSync
-from tests.mailboxes.test_running import database_url
+from tests.mailboxes.runs import database_url
 from tests.people import People
 from tests.servers.dovecot import DovecotUser
 

@@ -21,11 +21,10 @@ from mailboxes.signals import message_stored
 from mailboxes.sync.requesting import request_sync
 from mailboxes.tasks import queue_due_syncs, run_sync
 from tests.campaigns.test_database_loss import end_database_connections
-from tests.mailboxes.conftest import raw_message
-from tests.mailboxes.test_running import Connected, connected, fresh, sync
+from tests.mailboxes.conftest import Connected, raw_message
+from tests.mailboxes.runs import fresh, sync
 from tests.people import People
 
-__all__ = ["connected"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOM = 12 * 1024 * 1024

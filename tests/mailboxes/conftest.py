@@ -1,9 +1,10 @@
-"""A mailbox in memory beside the copy that is kept of it."""
+"""Mailboxes beside the copies that are kept of them: in memory, on Dovecot, of POP3, of Gmail."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,12 +13,25 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import EmailAccount
-from mailboxes.models import Folder, FolderEntry, Message
+from mailboxes.models import (
+    Folder,
+    FolderEntry,
+    Message,
+)
+from mailboxes.pop3 import change_pop3_messages
 from mailboxes.sync.control import Control, Interruption, Progress
 from mailboxes.sync.engine import Order, Pass
+from mailboxes.sync.pop3_pass import Pop3Pass
+from mailboxes.wishes import Wish
 from mailhub.mail.server import PasswordLogin
+from mailhub.mail.stores.imap import ImapStore
 from mailhub.mail.stores.in_memory import InMemoryFolder, InMemoryMailServer, InMemoryStore
+from mailhub.mail.stores.maildrop_in_memory import InMemoryMaildrop, InMemoryMaildropServer
+from tests.mail.gmail_server import (
+    GmailServer,
+)
 from tests.people import People
+from tests.servers.dovecot import DovecotUser
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 PASSWORD = "correct horse"
@@ -129,6 +143,12 @@ def subject_of(content: bytes) -> str:
 
 
 @pytest.fixture
+def account(people: People) -> EmailAccount:
+    """An account of `people.member` to which nothing answers."""
+    return people.connect_account(people.member)
+
+
+@pytest.fixture
 def mailbox(people: People) -> Mailbox:
     """An empty mailbox of `people.member`."""
     return Mailbox(people.connect_account(people.member, password=PASSWORD))
@@ -164,3 +184,110 @@ def listed(api: APIClient, **query: Any) -> list[str]:
     response = api.get("/api/messages", query)
     assert response.status_code == 200, response.content
     return [message["subject"].removeprefix("Report ") for message in response.json()["messages"]]
+
+
+@dataclass
+class Connected:
+    """An account whose mailbox lies on Dovecot."""
+
+    account: EmailAccount
+    user: DovecotUser
+
+
+@pytest.fixture
+def connected(people: People, dovecot_user: DovecotUser) -> Connected:
+    account = people.connect_account(
+        people.member,
+        password=dovecot_user.password,
+        username=dovecot_user.name,
+        port=dovecot_user.server.port,
+        encryption="none",
+    )
+    return Connected(account, dovecot_user)
+
+
+class Pop3Account:
+    """`remote` is the maildrop; `sync` brings the copy up to date."""
+
+    def __init__(self, account: EmailAccount) -> None:
+        self.account = account
+        self.server = InMemoryMaildropServer()
+        self.remote = self.server.add_account(account.username, "secret")
+
+    def maildrop(self, *_: object) -> InMemoryMaildrop:
+        return InMemoryMaildrop(self.server, PasswordLogin(self.account.username, "secret"))
+
+    def sync(
+        self,
+        *,
+        full: bool = False,
+        folders: Iterable[str] = (),
+        began: datetime | None = None,
+        interruption: Callable[[], Interruption | None] = lambda: None,
+        **options: Any,
+    ) -> Progress:
+        order = Order(uuid.uuid4(), began or timezone.now(), full, frozenset(folders))
+        progress = Progress()
+        with self.maildrop() as maildrop:
+            control = Control(progress, interruption)
+            Pop3Pass(maildrop, self.account.pk, order, control, **options).run()
+        return progress
+
+    def deliver(self, *subjects: str, **headers: str) -> list[str]:
+        return [self.remote.deliver(raw_message(subject, **headers)) for subject in subjects]
+
+    def ids(self) -> dict[str, int]:
+        rows = FolderEntry.objects.filter(account=self.account)
+        return dict(rows.values_list("message__subject", "message_id"))
+
+    def change(self, subject: str, wish: Wish) -> None:
+        pk = self.ids()[subject]
+        problems = change_pop3_messages(self.account, [pk], wish, open_maildrop=self.maildrop)
+        if pk in problems:
+            raise problems[pk]
+
+
+@pytest.fixture
+def pop3(people: People) -> Pop3Account:
+    return Pop3Account(people.connect_account(people.member, password="secret", protocol="pop3"))
+
+
+class GmailAccount:
+    """`server` is the truth; `sync` brings the copy up to date."""
+
+    def __init__(self, account: EmailAccount, server: GmailServer) -> None:
+        self.account, self.server = account, server
+
+    def store(self, *_: object) -> ImapStore:
+        return ImapStore(self.server.settings())
+
+    def sync(self, *, full: bool = False, folders: Iterable[str] = ()) -> None:
+        order = Order(uuid.uuid4(), timezone.now(), full, frozenset(folders))
+        with self.store() as store:
+            Pass(store, self.account.pk, order, Control(Progress())).run()
+
+    def copy(self) -> dict[str, set[str]]:
+        """Path → subjects, where there are any."""
+        found: dict[str, set[str]] = {}
+        rows = FolderEntry.objects.filter(account=self.account)
+        for path, subject in rows.values_list("folder__path", "message__subject"):
+            found.setdefault(path, set()).add(subject)
+        return found
+
+    def truth(self) -> dict[str, set[str]]:
+        shown = {
+            path: {_subject(row.content) for row in self.server.in_folder(path)}
+            for path in self.server.folders()
+        }
+        return {path: subjects for path, subjects in shown.items() if subjects}
+
+
+def _subject(content: bytes) -> str:
+    return content.split(b"Subject: ")[1].split(b"\r\n")[0].decode()
+
+
+@pytest.fixture
+def gmail(people: People) -> Iterator[GmailAccount]:
+    with GmailServer(["Arbeit", "Arbeit/Über", "Leer"]) as server:
+        account = people.connect_account(people.member, port=server.port, encryption="none")
+        yield GmailAccount(account, server)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 import socketserver
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from django.utils import timezone
+
+from accounts.models import EmailAccount
+from mailboxes.models import FolderEntry
+from mailboxes.sync.control import Control, Progress
+from mailboxes.sync.engine import Order, Pass
+from mailhub.mail.stores.imap import ImapStore
 from tests.mail.scripted_imap import ScriptedImapServer
 from tests.mailboxes.conftest import raw_message
 
 ARRIVAL = b'"21-Nov-2026 10:00:00 +0000"'
+CONDSTORE = b"IMAP4rev1 UIDPLUS CONDSTORE"
+# The subjects in its inbox.
+ALL = ["m1", "m2", "m3", "m4", "m5"]
 _SET = re.compile(rb"UID FETCH (\S+) \(([^)]*)\)")
 _NAME = re.compile(rb'[A-Z]+ (?:"((?:[^"\\]|\\.)*)"|(\S+))')
 
@@ -166,3 +177,18 @@ def _covers(numbers: bytes, uid: int) -> bool:
         if int(first) <= uid <= highest:
             return True
     return False
+
+
+def sync(account: EmailAccount, server: MisbehavingServer, *, full: bool = False) -> Progress:
+    """One pass; what stands between two octets of the server's is five seconds at most."""
+    progress = Progress()
+    order = Order(uuid.uuid4(), timezone.now(), is_full=full)
+    with ImapStore(server.settings(timeout=5.0)) as store:
+        Pass(store, account.pk, order, Control(progress)).run()
+    return progress
+
+
+def subjects(path: str = "INBOX") -> list[str]:
+    """What is stored of a folder, with its body."""
+    rows = FolderEntry.objects.filter(folder__path=path, lacks_body=False)
+    return sorted(rows.values_list("message__subject", flat=True))

@@ -26,11 +26,6 @@ def operator(db: None) -> Client:
     return client
 
 
-@pytest.fixture
-def account(people: People) -> EmailAccount:
-    return people.connect_account(people.member)
-
-
 def act(operator: Client, page: str, name: str, *ids: int) -> str:
     data = {"action": name, "_selected_action": [str(pk) for pk in ids]}
     return operator.post(f"{ROOT}/{page}/", data, follow=True).content.decode()

@@ -26,19 +26,15 @@ from mailboxes.sync.engine import Order, Pass
 from mailboxes.sync.running import Outcome, end
 from mailhub.mail.stores.base import Changes, FolderStatus, RemoteMessage
 from mailhub.mail.stores.imap import ImapStore
-from tests.mailboxes.conftest import Mailbox, raw_message
+from tests.mailboxes.conftest import Connected, GmailAccount, Mailbox, raw_message
 from tests.mailboxes.passes import SERVERS, Interfering
 from tests.mailboxes.test_dovecot import KINDS, copy, sync, truth
-from tests.mailboxes.test_gmail import GmailAccount, gmail
 from tests.mailboxes.test_news import told
-from tests.mailboxes.test_running import Connected, connected
-from tests.mailboxes.test_watching import arrives
-from tests.mailboxes.watching import Watching, stands
+from tests.mailboxes.watching.watchers import Watching, arrives, stands
 from tests.people import People
 from tests.servers.dovecot import DovecotUser
 from tests.servers.processes import wait_until
 
-__all__ = ["connected", "gmail"]
 pytestmark = pytest.mark.django_db
 
 

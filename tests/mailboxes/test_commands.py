@@ -12,13 +12,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mailboxes.models import Message, SyncRun, SyncState
-from tests.mailboxes.conftest import raw_message
-from tests.mailboxes.test_running import Connected, connected, database_url
+from tests.mailboxes.conftest import Connected, raw_message
+from tests.mailboxes.runs import database_url
 from tests.people import People
 from tests.servers.processes import free_port, wait_until
 from tests.servers.site import ROOT
 
-__all__ = ["connected"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

@@ -23,19 +23,13 @@ from mailboxes.models import HeldConnection, Message, SyncState
 from mailboxes.sync.requesting import request_sync
 from mailboxes.tasks import run_sync
 from mailhub.errors import Busy
-from tests.mailboxes.conftest import raw_message
-from tests.mailboxes.test_running import Connected, connected, database_url, fresh
+from tests.mailboxes.conftest import Connected, raw_message
+from tests.mailboxes.runs import database_url, fresh
 from tests.people import People
 from tests.servers.processes import wait_until
 from tests.servers.site import ROOT
 
-__all__ = ["connected"]
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def account(people: People) -> EmailAccount:
-    return people.connect_account(people.member)
 
 
 @pytest.fixture(autouse=True)

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Iterator
-
 import pytest
-from django.utils import timezone
 
 from accounts.event_webhooks import add_webhook
-from accounts.models import EmailAccount, Event
+from accounts.models import Event
 from mailboxes.models import Folder, FolderEntry, Message
-from mailboxes.sync.control import Control, Progress
-from mailboxes.sync.engine import Order, Pass
-from mailhub.mail.stores.imap import ImapStore
 from tests.mail.gmail_server import (
     ALL,
     DRAFTS,
@@ -24,51 +17,10 @@ from tests.mail.gmail_server import (
     TRASH,
     GmailServer,
 )
-from tests.mailboxes.conftest import raw_message
+from tests.mailboxes.conftest import GmailAccount, raw_message
 from tests.people import People
 
 pytestmark = pytest.mark.django_db
-
-
-class GmailAccount:
-    """`server` is the truth; `sync` brings the copy up to date."""
-
-    def __init__(self, account: EmailAccount, server: GmailServer) -> None:
-        self.account, self.server = account, server
-
-    def store(self, *_: object) -> ImapStore:
-        return ImapStore(self.server.settings())
-
-    def sync(self, *, full: bool = False, folders: Iterable[str] = ()) -> None:
-        order = Order(uuid.uuid4(), timezone.now(), full, frozenset(folders))
-        with self.store() as store:
-            Pass(store, self.account.pk, order, Control(Progress())).run()
-
-    def copy(self) -> dict[str, set[str]]:
-        """Path → subjects, where there are any."""
-        found: dict[str, set[str]] = {}
-        rows = FolderEntry.objects.filter(account=self.account)
-        for path, subject in rows.values_list("folder__path", "message__subject"):
-            found.setdefault(path, set()).add(subject)
-        return found
-
-    def truth(self) -> dict[str, set[str]]:
-        shown = {
-            path: {_subject(row.content) for row in self.server.in_folder(path)}
-            for path in self.server.folders()
-        }
-        return {path: subjects for path, subjects in shown.items() if subjects}
-
-
-def _subject(content: bytes) -> str:
-    return content.split(b"Subject: ")[1].split(b"\r\n")[0].decode()
-
-
-@pytest.fixture
-def gmail(people: People) -> Iterator[GmailAccount]:
-    with GmailServer(["Arbeit", "Arbeit/Über", "Leer"]) as server:
-        account = people.connect_account(people.member, port=server.port, encryption="none")
-        yield GmailAccount(account, server)
 
 
 def test_a_message_is_fetched_once_whatever_its_labels(gmail: GmailAccount) -> None:

@@ -14,10 +14,7 @@ from mailboxes.wishes import Wish
 from mailhub.errors import Busy, Conflict
 from mailhub.mail.errors import MessageMissing
 from tests.mail.gmail_server import ALL, SPAM, TRASH, GmailMessage
-from tests.mailboxes.conftest import raw_message
-from tests.mailboxes.test_gmail import GmailAccount, gmail
-
-__all__ = ["gmail"]
+from tests.mailboxes.conftest import GmailAccount, raw_message
 
 pytestmark = pytest.mark.django_db
 

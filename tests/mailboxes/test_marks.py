@@ -20,13 +20,10 @@ from mailhub.mail.stores.base import FolderStatus
 from mailhub.mail.stores.imap import ImapStore
 from mailhub.mail.transports.in_memory import Disturbance, Step
 from tests.mail.gmail_server import GmailMessage
-from tests.mailboxes.conftest import Mailbox, raw_message
-from tests.mailboxes.test_gmail import GmailAccount, gmail
+from tests.mailboxes.conftest import GmailAccount, Mailbox, raw_message
 from tests.people import People, Person
 from tests.servers.dovecot import DovecotUser
 from tests.servers.smtp import SmtpReceiver
-
-__all__ = ["gmail"]
 
 
 @pytest.fixture

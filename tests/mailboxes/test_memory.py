@@ -13,13 +13,12 @@ from accounts.models import EmailAccount
 from mailboxes.models import Attachment, FolderEntry, Message
 from mailboxes.raw_store import RawStore
 from mailboxes.sync.letters import digest_of
-from tests.mailboxes.conftest import raw_message
-from tests.mailboxes.test_running import Connected, connected, database_url
+from tests.mailboxes.conftest import Connected, raw_message
+from tests.mailboxes.runs import database_url
 from tests.people import People
 from tests.servers.dovecot import DovecotUser
 from tests.servers.site import ROOT
 
-__all__ = ["connected"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MEGABYTE = 1024 * 1024

@@ -18,8 +18,7 @@ from mailboxes.sync.requesting import request_sync
 from mailboxes.sync.running import carry_out
 from mailhub.mail.server import PasswordLogin
 from mailhub.mail.stores.in_memory import InMemoryStore
-from tests.mailboxes.conftest import PASSWORD, Mailbox, raw_message
-from tests.mailboxes.test_pop3_pass import Pop3Account
+from tests.mailboxes.conftest import PASSWORD, Mailbox, Pop3Account, raw_message
 from tests.people import People
 from tests.servers.processes import free_port
 

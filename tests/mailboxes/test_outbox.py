@@ -18,7 +18,7 @@ from mailboxes.models import OutboxContent, OutboxLane, OutboxMessage, OutboxSta
 from mailboxes.outbox.lanes import claim_due, give_back
 from mailboxes.outbox.sending import send_due
 from mailhub.mail.transports.in_memory import Disturbance, Step
-from tests.mailboxes.operation_calls import call
+from tests.mailboxes.operations.calls import call
 from tests.people import People
 from tests.servers.smtp import SmtpReceiver
 

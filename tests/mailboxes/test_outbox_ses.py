@@ -15,7 +15,7 @@ from accounts.models import Credential, EmailAccount, SesQuota
 from mailboxes.models import OutboxMessage
 from mailboxes.outbox.sending import send_due
 from mailhub.mail.transports.in_memory import Disturbance, Step
-from tests.mailboxes.operation_calls import call
+from tests.mailboxes.operations.calls import call
 from tests.mailboxes.test_outbox import MAIL, ask, come_due, look
 from tests.people import People, Person
 from tests.servers.aws import MotoServer

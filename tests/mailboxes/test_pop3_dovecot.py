@@ -28,8 +28,8 @@ from mailhub.mail.server import PasswordLogin
 from mailhub.mail.stores.pop3 import Pop3Maildrop
 from tests.mail.scripted_pop3 import SILENCE, ScriptedPop3Server
 from tests.mailboxes.conftest import raw_message
+from tests.mailboxes.runs import database_url, fresh
 from tests.mailboxes.test_memory import MEGABYTE
-from tests.mailboxes.test_running import database_url, fresh
 from tests.people import People
 from tests.servers.dovecot import DovecotUser
 from tests.servers.processes import wait_until

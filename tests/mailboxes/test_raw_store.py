@@ -20,11 +20,6 @@ from tests.people import People
 
 
 @pytest.fixture
-def account(people: People) -> EmailAccount:
-    return people.connect_account(people.member)
-
-
-@pytest.fixture
 def raw(settings: Any, tmp_path: Path, account: EmailAccount) -> RawStore:
     settings.MAILHUB_DATA_DIR = tmp_path
     return RawStore(account.pk)

@@ -16,7 +16,7 @@ from mailboxes.models import OutboxLane, OutboxMessage
 from mailboxes.outbox.sending import send_due
 from mailhub.mail.server import Encryption
 from mailhub.mail.transports.in_memory import Disturbance, Step
-from tests.mailboxes.operation_calls import PASSWORD, USER, call, of_receiver
+from tests.mailboxes.operations.calls import PASSWORD, USER, call, of_receiver
 from tests.people import People
 from tests.servers.certificates import make_certificate
 from tests.servers.smtp import SmtpReceiver

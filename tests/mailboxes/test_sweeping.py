@@ -10,12 +10,10 @@ from django.utils import timezone
 from mailboxes.models import Message, RawMessage, RawPack, SyncRun, SyncState
 from mailboxes.raw_store import RawStore
 from mailboxes.sync.control import PassInterrupted
-from tests.mailboxes.conftest import Mailbox, raw_message
+from tests.mailboxes.conftest import Mailbox, Pop3Account, raw_message
 from tests.mailboxes.test_news import after
-from tests.mailboxes.test_pop3_pass import Pop3Account, pop3
 from tests.people import People
 
-__all__ = ["pop3"]
 LONG_AGO = timedelta(hours=2)
 
 

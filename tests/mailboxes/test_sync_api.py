@@ -15,11 +15,6 @@ from tests.mailboxes.conftest import Mailbox, raw_message
 from tests.people import People
 
 
-@pytest.fixture
-def account(people: People) -> EmailAccount:
-    return people.connect_account(people.member)
-
-
 def test_asking_answers_at_once(api: APIClient, account: EmailAccount) -> None:
     response = api.post(f"/api/sync/{account.pk}", {})
     assert response.status_code == 202
