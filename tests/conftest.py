@@ -35,12 +35,13 @@ if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 
 pytest_plugins = [
     "tests.servers.aws",
-    "tests.people",
     "tests.servers.chromium",
     # Before the modules that import it: pytest rewrites its assertions.
     "tests.servers.oauth2",
     "tests.servers.dns",
     "tests.servers.dovecot",
+    # It connects accounts to Dovecot.
+    "tests.people",
     "tests.servers.postgresql",
     "tests.servers.receiver",
     "tests.servers.redis",

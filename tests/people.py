@@ -24,6 +24,7 @@ from accounts.models import (
     Tenant,
     User,
 )
+from tests.servers.dovecot import DovecotUser
 
 
 def client_with(key: str, **headers: str) -> APIClient:
@@ -159,6 +160,16 @@ class People:
             email_address=address,
             **{**defaults, **fields},
         )
+
+    def connect_mailbox(self, person: Person, user: DovecotUser, **fields: Any) -> EmailAccount:
+        """An email account of this person's that reads this user's mailbox on Dovecot."""
+        reached = {
+            "username": user.name,
+            "password": user.password,
+            "port": user.server.port,
+            "encryption": "none",
+        }
+        return self.connect_account(person, **{**reached, **fields})
 
     def delegate(
         self, account: EmailAccount, person: Person, *, may_send: bool = False

@@ -134,14 +134,7 @@ def _append(
 
 def connect(people: People, person: Person, user: DovecotUser) -> EmailAccount:
     """The account of that mailbox, of this person's."""
-    return people.connect_account(
-        person,
-        password=user.password,
-        username=user.name,
-        account_name="Mary at Acme",
-        port=user.server.port,
-        encryption="none",
-    )
+    return people.connect_mailbox(person, user, account_name="Mary at Acme")
 
 
 def sync(account: EmailAccount, user: DovecotUser) -> None:

@@ -31,14 +31,8 @@ def account(
     settings.MAILHUB_MAIL_TIMEOUT = 5.0
     smtp_receiver.users = {dovecot_user.name: dovecot_user.password}
     fill(dovecot_user)
-    account = people.connect_account(
-        people.member,
-        password=dovecot_user.password,
-        username=dovecot_user.name,
-        port=dovecot_user.server.port,
-        encryption="none",
-        smtp_port=smtp_receiver.port,
-        smtp_encryption="none",
+    account = people.connect_mailbox(
+        people.member, dovecot_user, smtp_port=smtp_receiver.port, smtp_encryption="none"
     )
     sync(account, dovecot_user)
     return account

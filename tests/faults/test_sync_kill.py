@@ -19,13 +19,7 @@ MESSAGES = 500
 def test_kill_minus_nine_again_and_again_loses_and_doubles_nothing(
     people: People, dovecot_user: DovecotUser
 ) -> None:
-    account = people.connect_account(
-        people.member,
-        password=dovecot_user.password,
-        username=dovecot_user.name,
-        port=dovecot_user.server.port,
-        encryption="none",
-    )
+    account = people.connect_mailbox(people.member, dovecot_user)
     kills = int(os.environ.get(KILLS, "2"))
     seed = int(os.environ.get(SEED, random.randrange(1 << 30)))
     environment = {**os.environ, "DATABASE_URL": database_url()}

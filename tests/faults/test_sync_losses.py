@@ -21,9 +21,10 @@ from mailboxes.signals import message_stored
 from mailboxes.sync.requesting import request_sync
 from mailboxes.tasks import queue_due_syncs, run_sync
 from tests.campaigns.test_database_loss import end_database_connections
-from tests.mailboxes.conftest import Connected, raw_message
+from tests.mailboxes.conftest import raw_message
 from tests.mailboxes.runs import fresh, sync
 from tests.people import People
+from tests.servers.dovecot import DovecotUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,40 +43,44 @@ def no_room_for_large_files() -> Iterator[None]:
 
 
 def test_a_full_disk_ends_the_run_clearly_and_costs_nothing(
-    connected: Connected, people: People
+    people: People, dovecot_user: DovecotUser
 ) -> None:
+    account = people.connect_mailbox(people.member, dovecot_user)
     large = raw_message("large", text="z" * ROOM)
     for raw in (raw_message("first"), large, raw_message("last")):
-        connected.user.deliver(raw)
-    connected.user.deliver(raw_message("sent"), "Sent")
+        dovecot_user.deliver(raw)
+    dovecot_user.deliver(raw_message("sent"), "Sent")
     with no_room_for_large_files():
         for _ in range(4):
-            run = sync(connected.account)
+            run = sync(account)
             assert (run.state, run.error_code) == (SyncState.FAILED, "storage_failed")
-    told = people.member.api.get(f"/api/sync/{connected.account.pk}/status").json()
+    told = people.member.api.get(f"/api/sync/{account.pk}/status").json()
     assert told["error"] == "The mail could not be stored here: File too large."
-    connected.account.refresh_from_db()
-    assert connected.account.is_enabled, "it is no fault of the account"
-    assert not connected.account.is_syncing
-    folder = Path(settings.MAILHUB_DATA_DIR) / "raw" / connected.account.pk.hex
+    account.refresh_from_db()
+    assert account.is_enabled, "it is no fault of the account"
+    assert not account.is_syncing
+    folder = Path(settings.MAILHUB_DATA_DIR) / "raw" / account.pk.hex
     kept = [path for path in folder.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in kept) < 10_000, "no half of a file stays behind"
 
-    assert sync(connected.account).state == SyncState.COMPLETED
+    assert sync(account).state == SyncState.COMPLETED
     stored = FolderEntry.objects.filter(lacks_body=False)
     subjects = stored.values_list("message__subject", flat=True)
     assert sorted(subjects) == ["first", "large", "last", "sent"]
     digest = Message.objects.get(subject="large").raw_digest
-    assert RawStore(connected.account.pk).get(digest) == large
+    assert RawStore(account.pk).get(digest) == large
 
 
 @pytest.mark.skipif(
     connection.vendor != "postgresql", reason="SQLite has no connection that could be lost"
 )
-def test_a_run_that_loses_its_database_is_taken_up_again_by_itself(connected: Connected) -> None:
+def test_a_run_that_loses_its_database_is_taken_up_again_by_itself(
+    people: People, dovecot_user: DovecotUser
+) -> None:
+    account = people.connect_mailbox(people.member, dovecot_user)
     for number in range(60):
-        connected.user.deliver(raw_message(f"m{number}", text="z" * 20_000))
-    run = request_sync(connected.account).run
+        dovecot_user.deliver(raw_message(f"m{number}", text="z" * 20_000))
+    run = request_sync(account).run
     cuts = [1]
 
     def cut(**_: Any) -> None:

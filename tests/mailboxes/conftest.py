@@ -196,13 +196,7 @@ class Connected:
 
 @pytest.fixture
 def connected(people: People, dovecot_user: DovecotUser) -> Connected:
-    account = people.connect_account(
-        people.member,
-        password=dovecot_user.password,
-        username=dovecot_user.name,
-        port=dovecot_user.server.port,
-        encryption="none",
-    )
+    account = people.connect_mailbox(people.member, dovecot_user)
     return Connected(account, dovecot_user)
 
 

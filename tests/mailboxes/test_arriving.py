@@ -146,13 +146,7 @@ def test_it_is_told_of_though_its_folder_is_being_read(mailbox: Mailbox, people:
 @pytest.mark.parametrize("when", ["select", "look", "fetch"])
 def test_over_dovecot(request: pytest.FixtureRequest, people: People, kind: str, when: str) -> None:
     user: DovecotUser = request.getfixturevalue(KINDS[kind])
-    account = people.connect_account(
-        people.member,
-        password=user.password,
-        username=user.name,
-        port=user.server.port,
-        encryption="none",
-    )
+    account = people.connect_mailbox(people.member, user)
     for number in range(6):
         user.deliver(raw_message(f"m{number}"))
         user.deliver(raw_message(f"other {number}"), "Archive")

@@ -32,13 +32,10 @@ def account(
     """It reads from Dovecot and sends to the receiver, whose users are Dovecot's."""
     settings.MAILHUB_MAIL_TIMEOUT = 2.0
     smtp_receiver.users = {dovecot_user.name: dovecot_user.password}
-    return people.connect_account(
+    return people.connect_mailbox(
         people.member,
-        password=dovecot_user.password,
-        username=dovecot_user.name,
+        dovecot_user,
         email_address="joe@example.org",
-        port=dovecot_user.server.port,
-        encryption="none",
         smtp_port=smtp_receiver.port,
         smtp_encryption="none",
     )

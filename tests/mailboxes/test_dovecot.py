@@ -41,13 +41,7 @@ def user(request: pytest.FixtureRequest) -> DovecotUser:
 
 @pytest.fixture
 def account(people: People, user: DovecotUser) -> EmailAccount:
-    return people.connect_account(
-        people.member,
-        password=user.password,
-        username=user.name,
-        port=user.server.port,
-        encryption="none",
-    )
+    return people.connect_mailbox(people.member, user)
 
 
 def sync(account: EmailAccount, store: Store) -> Progress:

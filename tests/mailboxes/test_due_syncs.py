@@ -46,13 +46,7 @@ def test_failures_in_a_row_are_tried_ever_less_often(people: People) -> None:
 
 def fail_thrice(people: People, user: DovecotUser) -> EmailAccount:
     """An account that was disabled for its password."""
-    account = people.connect_account(
-        people.member,
-        password="not-the-password",
-        username=user.name,
-        port=user.server.port,
-        encryption="none",
-    )
+    account = people.connect_mailbox(people.member, user, password="not-the-password")
     for _ in range(3):
         sync(account)
     account.refresh_from_db()

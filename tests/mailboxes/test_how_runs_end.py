@@ -37,13 +37,7 @@ def test_a_run_over_dovecot(connected: Connected) -> None:
 def test_a_wrong_password_fails_clearly_and_in_the_end_disables(
     connected: Connected, people: People
 ) -> None:
-    account = people.connect_account(
-        people.member,
-        password="not-the-password",
-        username=connected.user.name,
-        port=connected.user.server.port,
-        encryption="none",
-    )
+    account = people.connect_mailbox(people.member, connected.user, password="not-the-password")
     for _ in range(2):
         run = sync(account)
         assert (run.state, run.error_code) == (SyncState.FAILED, "login_failed")

@@ -114,13 +114,8 @@ def test_large_messages_are_taken_in_over_imap(connected: Connected) -> None:
 
 
 def test_large_messages_are_taken_in_over_pop3(people: People, dovecot_user: DovecotUser) -> None:
-    account = people.connect_account(
-        people.member,
-        password=dovecot_user.password,
-        username=dovecot_user.name,
-        protocol="pop3",
-        port=dovecot_user.server.pop3_port,
-        encryption="none",
+    account = people.connect_mailbox(
+        people.member, dovecot_user, protocol="pop3", port=dovecot_user.server.pop3_port
     )
     for content in large_messages():
         dovecot_user.deliver(content)

@@ -40,13 +40,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def account(people: People, dovecot_user: DovecotUser) -> EmailAccount:
-    return people.connect_account(
+    return people.connect_mailbox(
         people.member,
-        password=dovecot_user.password,
-        username=dovecot_user.name,
+        dovecot_user,
         protocol="pop3",
         port=dovecot_user.server.pop3_port,
-        encryption="none",
         smtp_hostname="",
     )
 

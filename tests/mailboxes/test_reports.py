@@ -122,14 +122,8 @@ def test_a_report_in_a_real_mailbox_marks_what_was_sent(
 ) -> None:
     settings.MAILHUB_MAIL_TIMEOUT = 5.0
     smtp_receiver.users = {dovecot_user.name: dovecot_user.password}
-    account = people.connect_account(
-        people.member,
-        password=dovecot_user.password,
-        username=dovecot_user.name,
-        port=dovecot_user.server.port,
-        encryption="none",
-        smtp_port=smtp_receiver.port,
-        smtp_encryption="none",
+    account = people.connect_mailbox(
+        people.member, dovecot_user, smtp_port=smtp_receiver.port, smtp_encryption="none"
     )
     desk = Desk(people, account, smtp_receiver, Mailbox(account))
     sent = desk.send(BO)

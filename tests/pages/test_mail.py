@@ -330,11 +330,15 @@ def test_a_password_never_comes_back(people: People, visit: Visit) -> None:
 def test_an_account_that_was_switched_off_is_on_again_once_it_works(
     people: People, visit: Visit, dovecot_user: DovecotUser
 ) -> None:
-    account = people.connect_account(
-        people.member, password="wrong", username=dovecot_user.name, encryption="none",
-        port=dovecot_user.server.port, smtp_hostname="", smtp_port=None,
-        is_enabled=False, disabled_reason="535 Wrong password",
-    )  # fmt: skip
+    account = people.connect_mailbox(
+        people.member,
+        dovecot_user,
+        password="wrong",
+        smtp_hostname="",
+        smtp_port=None,
+        is_enabled=False,
+        disabled_reason="535 Wrong password",
+    )
     client, address = visit(people.member), f"/mail/{account.pk}/settings"
     shown = client.get(address)
     assert b"535 Wrong password" in shown.content

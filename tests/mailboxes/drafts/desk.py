@@ -58,13 +58,10 @@ class Desk:
     def __init__(self, people: People, user: DovecotUser, receiver: SmtpReceiver) -> None:
         self.user, self.people, self.api = user, people, people.member.api
         receiver.users = {user.name: user.password}
-        self.account = people.connect_account(
+        self.account = people.connect_mailbox(
             people.member,
-            password=user.password,
-            username=user.name,
+            user,
             email_address="joe@example.org",
-            port=user.server.port,
-            encryption="none",
             smtp_port=receiver.port,
             smtp_encryption="none",
         )

@@ -53,13 +53,7 @@ def test_a_pass_over_a_known_folder_asks_for_no_list(
     people: People, dovecot_user: DovecotUser
 ) -> None:
     with Relay(dovecot_user.server.port) as relay:
-        account = people.connect_account(
-            people.member,
-            password=dovecot_user.password,
-            username=dovecot_user.name,
-            port=relay.port,
-            encryption="none",
-        )
+        account = people.connect_mailbox(people.member, dovecot_user, port=relay.port)
         run_sync(str(request_sync(account).run.pk))
         before = len(relay.commands)
         dovecot_user.deliver(raw_message("m"))
@@ -92,13 +86,7 @@ def test_a_broken_connection_is_made_anew_and_nothing_is_missed(
     people: People, dovecot_user: DovecotUser
 ) -> None:
     with Relay(dovecot_user.server.port) as relay:
-        account = people.connect_account(
-            people.member,
-            password=dovecot_user.password,
-            username=dovecot_user.name,
-            port=relay.port,
-            encryption="none",
-        )
+        account = people.connect_mailbox(people.member, dovecot_user, port=relay.port)
         run_sync(str(request_sync(account).run.pk))
         with Watching(renew_after=0.3, answer_within=1.0):
             stands(WatchState.WATCHING)
