@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -26,9 +27,19 @@ from contacts.joining import add_people
 from contacts.listing import own_lists
 from contacts.merging import merge_rows
 from contacts.models import Contact, ContactList, ImportJob, ImportRowError, ImportStatus
-from contacts.models.import_job import QUEUED_FOR
+from contacts.models.import_job import QUEUED_FOR, LeaseLost
 from contacts.models.import_row_error import LONGEST_TEXT
-from contacts.uploads import Readable, drop_file, keep_file, kept_blocks, stored_form
+from contacts.uploads import (
+    EncodingTally,
+    HeadingTooDeep,
+    Readable,
+    drop_file,
+    keep_file,
+    kept_blocks,
+    read_beginning,
+    rows_of_a_workbook,
+)
+from contacts.workbook_intake import read_workbook
 from mailhub.errors import InvalidInput
 from mailhub.logs import get_logger
 from mailhub.supervised import is_stopping
@@ -74,31 +85,44 @@ def start_import(
 ) -> ImportJob:
     """Store the file and queue its import; answers before the rows are read.
 
-    `mapping` is explained at `contacts.columns.map_columns`; on the lists every row of the
-    file is put that becomes a contact or speaks of one. Raises InvalidInput for a file that
-    is empty, has no rows, no email column, or is not text, and for a list that is not there.
+    A workbook is kept as it is: its rows are read in the background, and its columns where
+    they are not among the first things in it. `mapping` is explained at
+    `contacts.columns.map_columns`; on the lists every row of the file is put that becomes a
+    contact or speaks of one. Raises InvalidInput for a file that is empty, has no rows, no
+    email column, or is not text, and for a list that is not there.
     """
     lists = own_lists(caller, list_ids)
-    heading = read_heading(file)
-    targets = map_columns(heading.columns, mapping)
+    mapping = dict(mapping or {})
+    try:
+        columns = _columns_of(read_heading(file), mapping)
+    except HeadingTooDeep:
+        columns = {}
     job = ImportJob.objects.create(
         tenant=caller.tenant,
         created_by=caller.user,
         filename=_clean_filename(getattr(file, "name", "") or ""),
-        columns=heading.columns,
-        targets=targets,
+        mapping=mapping,
         list_ids=[each.pk for each in lists],
-        delimiter=heading.delimiter,
-        offset=heading.offset,
-        line=heading.line,
+        **columns,
     )
     keep_file(job, file)
-    if job.size <= _COUNTED_AT_ONCE:
+    if job.sheet_size is None and job.size <= _COUNTED_AT_ONCE:
         job.total = sum(1 for _ in _records(job))
     job.status = ImportStatus.PENDING
     job.save()
     queue_import(job)
     return job
+
+
+def _columns_of(heading: Heading, mapping: Mapping[str, str | None]) -> dict[str, Any]:
+    """What a job knows of its file by the heading. Raises InvalidInput."""
+    return {
+        "columns": heading.columns,
+        "targets": map_columns(heading.columns, mapping),
+        "delimiter": heading.delimiter,
+        "offset": heading.offset,
+        "line": heading.line,
+    }
 
 
 def preview_rows(
@@ -113,8 +137,14 @@ def preview_rows(
 
 
 def read_heading(file: Readable) -> Heading:
-    """The heading of a file, found in its first block. Raises InvalidInput."""
-    blocks, tally = stored_form(file)
+    """The heading of a file, found in its first block.
+
+    Raises InvalidInput, and HeadingTooDeep where too much of a workbook stands before it.
+    """
+    return _find_heading(*read_beginning(file))
+
+
+def _find_heading(blocks: Iterator[bytes], tally: EncodingTally) -> Heading:
     block = next(blocks, b"")
     if not block.strip():
         raise InvalidInput.field("file", "The file is empty.")
@@ -179,16 +209,22 @@ def _records(job: ImportJob) -> Iterator[Record]:
     return read_records(lines, job.delimiter)
 
 
-class LeaseLost(Exception):
-    """The job was cancelled, or another runner holds it: write nothing more."""
-
-
 def carry_on(job: ImportJob, *, seconds: float) -> bool:
     """Import rows for about so long, or until a stop is asked for; whether it is finished.
 
     The caller holds the job (`ImportJob.claim`). Raises LeaseLost.
     """
     until = time.monotonic() + seconds
+    try:
+        if not read_workbook(job, until):
+            return False
+        _know_columns(job)
+    except InvalidInput as refusal:
+        if not job.end(ImportStatus.FAILED, refusal.message):
+            raise LeaseLost from None
+        drop_file(job)
+        log.info("import refused", job=job.pk)
+        return True
     if job.total is None:
         _count_rows(job)
     reader = RowReader(job.targets, is_guarded=set(EXPORT_COLUMNS) <= set(job.columns))
@@ -214,6 +250,14 @@ def carry_on(job: ImportJob, *, seconds: float) -> bool:
         failed=job.failed,
     )
     return True
+
+
+def _know_columns(job: ImportJob) -> None:
+    """Find those that were not known when the file came. Raises InvalidInput, LeaseLost."""
+    if not job.columns:
+        heading = _find_heading(kept_blocks(job, 0), rows_of_a_workbook())
+        if not job.keep(**_columns_of(heading, job.mapping)):
+            raise LeaseLost
 
 
 def _count_rows(job: ImportJob) -> None:

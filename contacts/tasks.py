@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contacts.csv_import import LeaseLost, carry_on, queue_import
+from contacts.csv_import import carry_on, queue_import
 from contacts.models import ImportJob
+from contacts.models.import_job import LeaseLost
 from contacts.uploads import drop_file
 from mailhub.logs import get_logger
 

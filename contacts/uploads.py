@@ -1,4 +1,4 @@
-"""A file as it came in, kept in the database in pieces, as UTF-8 or cp1252.
+"""A file as it came in, kept in the database in pieces, as UTF-8, cp1252 or a workbook.
 
 Written and read a piece at a time: memory does not grow with the file, and each piece is
 a short transaction of its own.
@@ -7,16 +7,20 @@ a short transaction of its own.
 from __future__ import annotations
 
 import codecs
+import tempfile
 import zlib
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Protocol
 
 from contacts.models import ImportChunk, ImportJob
 from contacts.workbook_reading import as_binary, is_workbook, read_as_csv
 from mailhub.errors import InvalidInput
 
 BLOCK = 512 * 1024
-_FASTEST_COMPRESSION = 1
+# A heading is looked for while somebody waits: no more of a workbook is unpacked for it.
+MOST_UNPACKED_FOR_A_HEADING = 32 * 1024 * 1024
+_NO_COMPRESSION, _FASTEST_COMPRESSION = 0, 1
 _CHUNKS_A_DELETION = 8
 
 _MARKS = (
@@ -39,6 +43,10 @@ class Readable(Protocol):
     def read(self, size: int = ..., /) -> Any: ...
 
     def seek(self, offset: int, whence: int = ..., /) -> Any: ...
+
+
+class HeadingTooDeep(InvalidInput):
+    """What a workbook begins with is found too late to be waited for."""
 
 
 class EncodingTally:
@@ -75,17 +83,48 @@ class EncodingTally:
         return "cp1252" if self._unsound > self._sound else "utf-8"
 
 
-def stored_form(file: Readable) -> tuple[Iterator[bytes], EncodingTally]:
-    """The file in blocks of whole lines (where lines are not huge), in a form to be kept.
+def read_beginning(file: Readable) -> tuple[Iterator[bytes], EncodingTally]:
+    """The file's rows as text, from its first; to be taken while somebody waits.
 
-    Its byte order mark is dropped, UTF-16 and UTF-32 become UTF-8, a workbook becomes CSV.
-    The tally knows the encoding of the blocks that were taken. Raises InvalidInput for what
-    is neither text nor a workbook.
+    Raises InvalidInput for what is neither text nor a workbook; the blocks raise
+    HeadingTooDeep where much of a workbook would have to be unpacked for the next of them.
     """
+    if not is_workbook(_head(file)):
+        return stored_form(file)
+    unpacked = 0
+
+    def count(octets: int) -> None:
+        nonlocal unpacked
+        unpacked += octets
+        if unpacked > MOST_UNPACKED_FOR_A_HEADING:
+            raise HeadingTooDeep.field(
+                "file",
+                "This workbook is too large to show its columns beforehand. "
+                "The import can be started all the same.",
+            )
+
+    rows = read_as_csv(as_binary(file), tick=count)
+    return (block for block, _ in rows), rows_of_a_workbook()
+
+
+def rows_of_a_workbook() -> EncodingTally:
+    """How text is encoded that was a workbook."""
+    return EncodingTally(is_certain=True, separator=",")
+
+
+def _head(file: Readable) -> bytes:
     file.seek(0)
-    head = file.read(BLOCK)
-    if is_workbook(head):
-        return read_as_csv(as_binary(file)), EncodingTally(is_certain=True, separator=",")
+    head: bytes = file.read(BLOCK)
+    return head
+
+
+def stored_form(file: Readable) -> tuple[Iterator[bytes], EncodingTally]:
+    """A text file in blocks of whole lines (where lines are not huge), in a form to be kept.
+
+    Its byte order mark is dropped, UTF-16 and UTF-32 become UTF-8. The tally knows the
+    encoding of the blocks that were taken. Raises InvalidInput for what is no text.
+    """
+    head = _head(file)
     for magic, words in _NOT_CSV.items():
         if head.startswith(magic):
             raise InvalidInput.field("file", words)
@@ -142,19 +181,45 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def keep_file(job: ImportJob, file: Readable) -> None:
-    """Store the file with the job, and set its size and encoding (not saved)."""
+    """Store the file with the job, and set what the job says of it (not saved)."""
+    if is_workbook(head := _head(file)):
+        _keep_blocks(job, _rest_of(file, head), is_workbook=True)
+        job.sheet_size = 0
+        return
     blocks, tally = stored_form(file)
+    job.size = _keep_blocks(job, blocks)
+    job.encoding = tally.encoding
+
+
+def _keep_blocks(job: ImportJob, blocks: Iterator[bytes], *, is_workbook: bool = False) -> int:
     size = 0
     for block in blocks:
-        content = zlib.compress(block, _FASTEST_COMPRESSION)
-        ImportChunk.objects.create(job=job, offset=size, content=content)
+        keep_block(job, size, block, is_workbook=is_workbook)
         size += len(block)
-    job.size, job.encoding = size, tally.encoding
+    return size
 
 
-def kept_blocks(job: ImportJob, offset: int) -> Iterator[bytes]:
-    """The stored file from this byte on."""
-    chunks = ImportChunk.objects.filter(job=job)
+def keep_block(job: ImportJob, offset: int, block: bytes, *, is_workbook: bool = False) -> None:
+    """Store a piece that begins at this octet; one of a workbook is compressed already."""
+    level = _NO_COMPRESSION if is_workbook else _FASTEST_COMPRESSION
+    ImportChunk.objects.create(
+        job=job, is_workbook=is_workbook, offset=offset, content=zlib.compress(block, level)
+    )
+
+
+@contextmanager
+def kept_workbook(job: ImportJob, tick: Callable[[int], None]) -> Iterator[BinaryIO]:
+    """The stored workbook in a temporary file; `tick` is called with the octets of each piece."""
+    with tempfile.TemporaryFile() as file:
+        for block in kept_blocks(job, 0, is_workbook=True):
+            file.write(block)
+            tick(len(block))
+        yield file
+
+
+def kept_blocks(job: ImportJob, offset: int, *, is_workbook: bool = False) -> Iterator[bytes]:
+    """The stored rows, or the workbook that they are read from, from this octet on."""
+    chunks = ImportChunk.objects.filter(job=job, is_workbook=is_workbook)
     begin = chunks.filter(offset__lte=offset).order_by("-offset").first()
     chunk = begin
     while chunk is not None:

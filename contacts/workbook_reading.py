@@ -20,36 +20,69 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import IO, Any, BinaryIO, cast
+from itertools import chain
+from typing import BinaryIO, NamedTuple, cast
 from xml.parsers import expat
 
+from contacts.workbook_parts import (
+    LARGEST_PART,
+    LARGEST_SMALL_PART,
+    Archive,
+    Book,
+    Handler,
+    PartTooLarge,
+)
 from mailhub.errors import InvalidInput
 
 MAGIC = b"PK\x03\x04"
 MOST_CELLS_A_ROW = 500
-# What a sheet of a million rows unpacks to, with room to spare; more is a bomb.
-_LARGEST_PART = 4 * 1024**3
-_LARGEST_SMALL_PART = 16 * 1024**2
 _LONGEST_CELL = 256 * 1024
 _BLOCK = 256 * 1024
+# A heading and a few rows are asked for while somebody waits.
+_FIRST_BLOCK = 16 * 1024
 _MOST_RECENT = 10_000
 _LAST_ROW = 1_048_576
 _COLUMN = re.compile(r"[A-Z]{1,3}")
 _BREAKS = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
-_BUILT_IN_DATES = {*range(14, 23), *range(45, 48)}
-# What stands in quotation marks, brackets or behind a backslash is shown as it is.
-_LITERALS = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.')
 _NO_WORKBOOK = "This is an archive, and no workbook that can be read. Save the sheet as CSV."
+_TOO_LARGE = "This workbook unpacks to more than a workbook may. Save the sheet as CSV."
 
 
-def read_as_csv(file: BinaryIO) -> Iterator[bytes]:
-    """The first visible sheet in blocks of whole lines, UTF-8. Raises InvalidInput."""
+class Place(NamedTuple):
+    """Where a sheet can be read on: before the row that begins `at` this octet of `size`.
+
+    `line` rows stand before it.
+    """
+
+    at: int = 0
+    line: int = 0
+    size: int = 0
+
+
+class _Row(NamedTuple):
+    number: int
+    values: list[str]
+    at: int
+
+
+def read_as_csv(
+    file: BinaryIO, since: Place | None = None, tick: Callable[[int], None] = lambda _octets: None
+) -> Iterator[tuple[bytes, Place]]:
+    """The first visible sheet in blocks of whole lines, UTF-8, each with the place after it.
+
+    `tick` is called with the octets of each block that was unpacked, some hundred kB; what
+    it raises ends the reading. Raises InvalidInput.
+    """
+    since = since or Place()
     try:
-        with zipfile.ZipFile(file) as archive:
-            book = _Book(archive)
+        with zipfile.ZipFile(file) as opened:
+            archive = Archive(opened, tick)
+            book = Book(archive)
+            size = archive.size(book.sheet_part)
             with closing(_Texts(archive, book.texts_part)) as texts:
-                yield from _as_lines(_Sheet(book, texts).rows(archive))
+                yield from _as_lines(_Sheet(book, texts).rows(archive, since), since.line, size)
+    except PartTooLarge:
+        raise InvalidInput.field("file", _TOO_LARGE) from None
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -64,150 +97,32 @@ def read_as_csv(file: BinaryIO) -> Iterator[bytes]:
         raise InvalidInput.field("file", _NO_WORKBOOK) from None
 
 
-def _as_lines(rows: Iterator[tuple[int, list[str]]]) -> Iterator[bytes]:
+def _as_lines(rows: Iterator[_Row], line: int, size: int) -> Iterator[tuple[bytes, Place]]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    line = 0
-    for row, values in rows:
-        while line + 1 < row:
+    most = _BLOCK if line else _FIRST_BLOCK
+    for row in rows:
+        if text.tell() > most:
+            yield text.getvalue().encode("utf-8", "surrogatepass"), Place(row.at, line, size)
+            text.seek(0)
+            text.truncate()
+            most = _BLOCK
+        while line + 1 < row.number:
             text.write("\n")
             line += 1
         # One empty value alone would be written as quotation marks.
-        writer.writerow(values if any(values) else ())
-        line = row
-        if text.tell() > _BLOCK:
-            yield text.getvalue().encode("utf-8", "surrogatepass")
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue().encode("utf-8", "surrogatepass")
+        writer.writerow(row.values if any(row.values) else ())
+        line = row.number
+    yield text.getvalue().encode("utf-8", "surrogatepass"), Place(size, line, size)
 
 
-class _Handler:
-    """Parses one part; a subclass says what to do with elements and texts.
-
-    Entities are refused: a workbook needs none, and they are how XML is made to explode.
-    """
-
-    def parse(self, part: IO[bytes], most: int) -> Iterator[None]:
-        """Feed the part in blocks, and stop after each. Raises ExpatError, ValueError."""
-        parser = expat.ParserCreate(namespace_separator="}")
-        parser.buffer_text = True
-        parser.StartElementHandler = lambda name, given: self.start(_local(name), given)
-        parser.EndElementHandler = lambda name: self.end(_local(name))
-        parser.CharacterDataHandler = self.text
-        parser.EntityDeclHandler = self._refuse
-        read = 0
-        while block := part.read(_BLOCK):
-            read += len(block)
-            if read > most:
-                raise ValueError("too large")
-            parser.Parse(block, False)
-            yield
-        parser.Parse(b"", True)
-        yield
-
-    def start(self, name: str, given: dict[str, str]) -> None:
-        raise NotImplementedError
-
-    def end(self, name: str) -> None:
-        """Most parts say all in attributes."""
-
-    def text(self, text: str) -> None:
-        """Most parts say all in attributes."""
-
-    def _refuse(self, *_: Any) -> None:
-        raise ValueError("entities")
-
-
-@lru_cache(maxsize=256)
-def _local(name: str) -> str:
-    return name.rpartition("}")[2]
-
-
-class _Attributes(_Handler):
-    """Calls `note` for each element of a small part."""
-
-    def __init__(self, note: Callable[[str, dict[str, str]], None]) -> None:
-        self._note = note
-
-    def start(self, name: str, given: dict[str, str]) -> None:
-        self._note(name, {_local(key): value for key, value in given.items()})
-
-
-class _Book:
-    """Which part is the first visible sheet, which holds the texts, which styles are dates."""
-
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
-        self._targets: dict[str, str] = {}
-        self.texts_part = ""
-        styles = ""
-        sheets: list[str] = []
-        self.starts_in_1904 = False
-        self.date_styles: set[int] = set()
-
-        def note_relation(name: str, given: dict[str, str]) -> None:
-            nonlocal styles
-            if name == "Relationship":
-                target = given["Target"]
-                path = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-                self._targets[given["Id"]] = path
-                kind = given["Type"].rpartition("/")[2]
-                if kind == "sharedStrings":
-                    self.texts_part = path
-                elif kind == "styles":
-                    styles = path
-
-        def note_book(name: str, given: dict[str, str]) -> None:
-            if name == "workbookPr":
-                self.starts_in_1904 = given.get("date1904") in ("1", "true")
-            elif name == "sheet" and given.get("state", "visible") == "visible":
-                sheets.append(given["id"])
-
-        self._read("xl/_rels/workbook.xml.rels", note_relation)
-        self._read("xl/workbook.xml", note_book)
-        if styles:
-            self._read_styles(styles)
-        self.sheet_part = self._targets[sheets[0]] if sheets else ""
-
-    def _read(self, path: str, note: Callable[[str, dict[str, str]], None]) -> None:
-        with self._archive.open(path) as part:
-            deque(_Attributes(note).parse(part, _LARGEST_SMALL_PART), maxlen=0)
-
-    def _read_styles(self, path: str) -> None:
-        formats: dict[int, str] = {}
-        styles: list[int] = []
-        is_within = False
-
-        def note(name: str, given: dict[str, str]) -> None:
-            nonlocal is_within
-            if name in ("cellXfs", "cellStyleXfs", "dxfs", "cellStyles"):
-                is_within = name == "cellXfs"
-            elif name == "numFmt":
-                formats[int(given["numFmtId"])] = given["formatCode"]
-            elif name == "xf" and is_within:
-                styles.append(int(given.get("numFmtId", "0")))
-
-        self._read(path, note)
-        self.date_styles = {
-            place
-            for place, number in enumerate(styles)
-            if number in _BUILT_IN_DATES or _is_date_format(formats.get(number, ""))
-        }
-
-
-def _is_date_format(code: str) -> bool:
-    shown = _LITERALS.sub("", code.partition(";")[0]).lower()
-    return any(letter in shown for letter in "ymdhs") and "general" not in shown
-
-
-class _Texts(_Handler):
+class _Texts(Handler):
     """The table of texts, in a file; `texts[n]` reads one of them.
 
     Read as far as it was asked for: a heading wants the first few of what may be millions.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, path: str) -> None:
+    def __init__(self, archive: Archive, path: str) -> None:
         self._blocks = self._read(archive, path)
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._ends = array("Q")
@@ -220,10 +135,9 @@ class _Texts(_Handler):
         self._blocks.close()
         self._file.close()
 
-    def _read(self, archive: zipfile.ZipFile, path: str) -> Generator[None, None, None]:
+    def _read(self, archive: Archive, path: str) -> Generator[None, None, None]:
         if path:
-            with archive.open(path) as part:
-                yield from self.parse(part, _LARGEST_PART)
+            yield from self.parse(archive.blocks(path, LARGEST_PART))
 
     def _read_up_to(self, number: int) -> None:
         """Lay down more of them. Raises LookupError where there are fewer."""
@@ -267,14 +181,14 @@ class _Texts(_Handler):
         return found
 
 
-class _Sheet(_Handler):
+class _Sheet(Handler):
     """The rows of a sheet, each with its number and its values as text."""
 
-    def __init__(self, book: _Book, texts: _Texts) -> None:
+    def __init__(self, book: Book, texts: _Texts) -> None:
         self._book = book
         self._texts = texts
-        self._rows: deque[tuple[int, list[str]]] = deque()
-        self._number = 0
+        self._rows: deque[_Row] = deque()
+        self._number = self._begins_at = self._fed_before = 0
         self._values: list[str] = []
         self._column = 0
         self._kind = self._style = ""
@@ -284,12 +198,30 @@ class _Sheet(_Handler):
         # 1900 counts from a day before its first, and knows a 29 February that never was.
         self._epoch = start if book.starts_in_1904 else datetime(1899, 12, 30, tzinfo=UTC)
 
-    def rows(self, archive: zipfile.ZipFile) -> Iterator[tuple[int, list[str]]]:
+    def rows(self, archive: Archive, since: Place) -> Iterator[_Row]:
         """In their order; what lies beyond the last row or column of a contact is left out."""
-        with archive.open(self._book.sheet_part) as part:
-            for _ in self.parse(part, _LARGEST_PART):
-                while self._rows:
-                    yield self._rows.popleft()
+        blocks = archive.blocks(self._book.sheet_part, LARGEST_PART, since.at)
+        if since.at:
+            opening = self._opening(archive)
+            blocks = chain([opening], blocks)
+            self._number, self._fed_before = since.line, since.at - len(opening)
+        for _ in self.parse(blocks):
+            while self._rows:
+                yield self._rows.popleft()
+
+    def _opening(self, archive: Archive) -> bytes:
+        """What stands before the first row, and makes sense of those after it."""
+        first, read = _FirstRow(), bytearray()
+
+        def kept() -> Iterator[bytes]:
+            for block in archive.blocks(self._book.sheet_part, LARGEST_SMALL_PART):
+                read.extend(block)
+                yield block
+
+        for _ in first.parse(kept()):
+            if first.at is not None:
+                return bytes(read[: first.at])
+        raise ValueError("no row")
 
     def start(self, name: str, given: dict[str, str]) -> None:
         if name == "c":
@@ -303,6 +235,7 @@ class _Sheet(_Handler):
             if not self._number < number <= _LAST_ROW:
                 raise ValueError("rows in disorder")
             self._number, self._values = number, []
+            self._begins_at = self._fed_before + self.parser.CurrentByteIndex
 
     def text(self, text: str) -> None:
         if self._is_value:
@@ -317,7 +250,7 @@ class _Sheet(_Handler):
         elif name in ("v", "t"):
             self._is_value = False
         elif name == "row":
-            self._rows.append((self._number, self._values))
+            self._rows.append(_Row(self._number, self._values, self._begins_at))
 
     def _said(self, value: str) -> str:
         match self._kind:
@@ -336,6 +269,16 @@ class _Sheet(_Handler):
             day = f"{moment:%Y-%m-%d}"
             return day if number.is_integer() else f"{day}T{moment:%H:%M:%S}"
         return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
+
+class _FirstRow(Handler):
+    """Where the first row of a sheet begins, in octets; None before it is seen."""
+
+    at: int | None = None
+
+    def start(self, name: str, given: dict[str, str]) -> None:
+        if name == "row" and self.at is None:
+            self.at = self.parser.CurrentByteIndex
 
 
 def _column_number(letters: str) -> int:

@@ -85,8 +85,13 @@ class ImportRequestSerializer(StrictMixin, serializers.Serializer[Any]):
 
 
 class ImportSerializer(serializers.ModelSerializer[ImportJob]):
-    """How far an import is. `total` is null until the rows of a large file are counted."""
+    """How far an import is. `total` is null until the rows of a large file are counted.
 
+    `workbook_percent` is how much of a workbook is read, which comes before its rows are
+    imported; null for a file that is text.
+    """
+
+    workbook_percent = serializers.IntegerField(read_only=True, allow_null=True)
     percent = serializers.IntegerField(read_only=True)
     list_ids = serializers.ListField(child=serializers.IntegerField(), read_only=True)
 
@@ -100,6 +105,7 @@ class ImportSerializer(serializers.ModelSerializer[ImportJob]):
             "updated",
             "failed",
             "percent",
+            "workbook_percent",
             "filename",
             "list_ids",
             "error",

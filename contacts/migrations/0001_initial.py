@@ -40,9 +40,13 @@ class Migration(migrations.Migration):
                 ("encoding", models.CharField(default="utf-8", max_length=10)),
                 ("delimiter", models.CharField(default=",", max_length=1)),
                 ("columns", models.JSONField(default=list)),
+                ("mapping", models.JSONField(default=dict)),
                 ("targets", models.JSONField(default=list)),
                 ("list_ids", models.JSONField(default=list)),
                 ("size", models.BigIntegerField(default=0)),
+                ("sheet_size", models.BigIntegerField(blank=True, editable=False, null=True)),
+                ("sheet_at", models.BigIntegerField(default=0, editable=False)),
+                ("sheet_line", models.BigIntegerField(default=0, editable=False)),
                 ("offset", models.BigIntegerField(default=0)),
                 ("line", models.BigIntegerField(default=0)),
                 ("total", models.PositiveBigIntegerField(blank=True, null=True)),
@@ -85,6 +89,7 @@ class Migration(migrations.Migration):
             name="ImportChunk",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("is_workbook", models.BooleanField(default=False)),
                 ("offset", models.BigIntegerField()),
                 ("content", models.BinaryField()),
                 (
@@ -439,7 +444,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="importchunk",
-            constraint=models.UniqueConstraint(fields=("job", "offset"), name="import_chunk_place"),
+            constraint=models.UniqueConstraint(
+                fields=("job", "is_workbook", "offset"), name="import_chunk_place"
+            ),
         ),
         migrations.AddIndex(
             model_name="importrowerror",

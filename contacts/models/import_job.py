@@ -42,6 +42,10 @@ class ImportStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class LeaseLost(Exception):
+    """The job was cancelled, or another runner holds it: write nothing more."""
+
+
 UNFINISHED = (ImportStatus.PENDING, ImportStatus.IN_PROGRESS)
 
 
@@ -69,10 +73,15 @@ class ImportJobQuerySet(TenantQuerySet["ImportJob"]):
 class ImportJob(TenantOwned):
     """`size` and `offset` count bytes of the stored file; `offset` and `line` say what is read.
 
-    `columns` are the file's headings; `targets` name, by position, what each becomes: a
-    field of Contact, `attributes.<key>`, or "" for a column that is left out. `list_ids` are
-    the lists that the contacts are put on. `total` is
-    None until the rows are counted; at the end it is imported + updated + failed.
+    Of a workbook, the rows are read in the background, and stored as text behind one another:
+    `sheet_at` octets of `sheet_size` are read so far, which are `sheet_line` rows. `sheet_size`
+    is None for a file that is text, and 0 before any of a sheet is read.
+
+    `columns` are the file's headings, empty until they are known; `targets` name, by position,
+    what each becomes: a field of Contact, `attributes.<key>`, or "" for a column that is left
+    out. `mapping` is what the upload said of them. `list_ids` are the lists that the contacts
+    are put on. `total` is None until the rows are counted; at the end it is
+    imported + updated + failed.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -86,9 +95,13 @@ class ImportJob(TenantOwned):
     encoding = models.CharField(max_length=10, default="utf-8")
     delimiter = models.CharField(max_length=1, default=",")
     columns = models.JSONField(default=list)
+    mapping = models.JSONField(default=dict)
     targets = models.JSONField(default=list)
     list_ids = models.JSONField(default=list)
     size = models.BigIntegerField(default=0)
+    sheet_size = models.BigIntegerField(null=True, blank=True, editable=False)
+    sheet_at = models.BigIntegerField(default=0, editable=False)
+    sheet_line = models.BigIntegerField(default=0, editable=False)
     offset = models.BigIntegerField(default=0)
     line = models.BigIntegerField(default=0)
     total = models.PositiveBigIntegerField(null=True, blank=True)
@@ -189,6 +202,13 @@ class ImportJob(TenantOwned):
     def done(self) -> int:
         """Rows that are dealt with."""
         return self.imported + self.updated + self.failed
+
+    @property
+    def workbook_percent(self) -> int | None:
+        """How much of a workbook is read, 0 to 100; None for a file that is text."""
+        if self.sheet_size is None:
+            return None
+        return self.sheet_at * 100 // self.sheet_size if self.sheet_size else 0
 
     @property
     def percent(self) -> int:

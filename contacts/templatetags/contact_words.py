@@ -68,8 +68,16 @@ def imported_or_updated(job: ImportJob) -> int:
 
 
 @register.filter
+def is_being_read(job: ImportJob) -> bool:
+    """Whether rows of a workbook are still to be read."""
+    return job.workbook_percent not in (None, 100)
+
+
+@register.filter
 def import_words(job: ImportJob) -> str:
     """What the bar shows."""
+    if is_unfinished(job) and is_being_read(job):
+        return f"{job.workbook_percent} percent of the workbook read"
     total = f" of {job.total:,}" if job.total is not None else ""
     words = f"{job.done:,}{total} rows done: {job.imported:,} new, {job.updated:,} updated"
     return f"{words}, {job.failed:,} bad" if job.failed else words
@@ -81,6 +89,9 @@ def import_announcement(job: ImportJob) -> str:
     match job.status:
         case ImportStatus.PENDING:
             return "About to start"
+        case ImportStatus.IN_PROGRESS if is_being_read(job):
+            read = job.workbook_percent or 0
+            return f"Reading the workbook, {read // _TENTH * _TENTH} percent done"
         case ImportStatus.IN_PROGRESS:
             return f"Importing, {job.percent // _TENTH * _TENTH} percent done"
         case _:

@@ -16,9 +16,9 @@ from django.db import connection
 from django.utils import timezone
 from django_q.brokers import get_broker
 
-from contacts.csv_import import BATCH, LeaseLost, carry_on, start_import
+from contacts.csv_import import BATCH, carry_on, start_import
 from contacts.models import Contact, ImportChunk, ImportJob, ImportRowError
-from contacts.models.import_job import LEASE, MOST_STALLS, UPLOAD_ABANDONED_AFTER
+from contacts.models.import_job import LEASE, MOST_STALLS, UPLOAD_ABANDONED_AFTER, LeaseLost
 from contacts.tasks import revive_imports, run_import
 from tests.contacts.imports import named_file
 from tests.people import People, Person

@@ -9,8 +9,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
-from contacts.csv_import import preview_rows
-from contacts.models import Contact, ContactList, ListMember
+from contacts.csv_import import carry_on, preview_rows
+from contacts.models import Contact, ContactList, ImportChunk, ImportJob, ListMember
 from contacts.tasks import run_import
 from contacts.workbook_reading import read_as_csv
 from mailhub.errors import InvalidInput
@@ -68,17 +68,29 @@ def workbook(sheet: str = SHEET, *, texts: str = TEXTS, book: str = "", head: st
 
 
 def lines_of(content: bytes) -> list[str]:
-    return b"".join(read_as_csv(io.BytesIO(content))).decode().split("\n")
+    blocks = [block for block, _ in read_as_csv(io.BytesIO(content))]
+    return b"".join(blocks).decode().split("\n")
+
+
+def send(person: Person, content: bytes, **more: Any) -> dict[str, Any]:
+    """The answer to an upload that is taken."""
+    form = {"file": named_file(content, "people.xlsx"), **more}
+    answer = person.api.post("/api/contacts/import", form, format="multipart")
+    assert answer.status_code == 202, answer.content
+    taken: dict[str, Any] = answer.json()
+    return taken
+
+
+def state_of(person: Person, taken: dict[str, Any]) -> dict[str, Any]:
+    state: dict[str, Any] = person.api.get(f"/api/contacts/imports/{taken['id']}").json()
+    return state
 
 
 def upload(person: Person, content: bytes, **more: Any) -> dict[str, Any]:
     """Import at once, and say how that went."""
-    form = {"file": named_file(content, "people.xlsx"), **more}
-    answer = person.api.post("/api/contacts/import", form, format="multipart")
-    assert answer.status_code == 202, answer.content
-    run_import(answer.json()["id"])
-    state: dict[str, Any] = person.api.get(f"/api/contacts/imports/{answer.json()['id']}").json()
-    return state
+    taken = send(person, content, **more)
+    run_import(taken["id"])
+    return state_of(person, taken)
 
 
 def test_each_kind_of_cell_says_what_a_person_sees() -> None:
@@ -116,7 +128,7 @@ def test_a_sheet_of_many_rows_is_read_in_pieces() -> None:
         "</c></row>"
         for number in range(1, 40_002, 2)
     )
-    blocks = list(read_as_csv(io.BytesIO(workbook(rows))))
+    blocks = [block for block, _ in read_as_csv(io.BytesIO(workbook(rows)))]
     assert len(blocks) > 1
     assert all(block.endswith(b"\n") for block in blocks)
     assert b"".join(blocks).split(b"\n")[40_000] == b"E-Mail,40001"
@@ -153,6 +165,92 @@ class _CountedReads(io.BytesIO):
         found = super().read(size)
         self.octets += len(found)
         return found
+
+
+HEADING = '<row r="1"><c t="s"><v>0</v></c><c t="s"><v>1</v></c></row>'
+
+
+def row_of(number: int) -> str:
+    address = f'<c r="A{number}" t="inlineStr"><is><t>p{number}@example.com</t></is></c>'
+    return f'<row r="{number}">{address}<c r="B{number}" t="s"><v>3</v></c></row>'
+
+
+def sheet_of(people: int) -> str:
+    """A heading, and so many people."""
+    return HEADING + "".join(map(row_of, range(2, people + 2)))
+
+
+def test_an_upload_is_taken_before_the_rows_of_its_sheet_are_read(people: People) -> None:
+    taken = send(people.member, workbook(sheet_of(20_000)))
+    assert (taken["status"], taken["total"], taken["workbook_percent"]) == ("pending", None, 0)
+    job = ImportJob.objects.get(pk=taken["id"])
+    assert (job.size, job.columns) == (0, ["E-Mail", "Vorname"])
+
+
+def test_a_sheet_is_read_and_imported_piece_by_piece(people: People) -> None:
+    count = 20_000
+    taken = send(people.member, workbook(sheet_of(count)))
+    seen: list[int] = []
+    while state_of(people.member, taken)["status"] != "completed":
+        job = ImportJob.objects.get(pk=taken["id"])
+        assert job.claim()
+        carry_on(job, seconds=0)
+        job.release()
+        seen.append(state_of(people.member, taken)["workbook_percent"])
+    assert len(set(seen)) > 2, "progress is told while the sheet is read"
+    assert seen == sorted(seen)
+    assert seen[-1] == 100
+    state = state_of(people.member, taken)
+    assert counts(state) == (count, count, 0, 0)
+    assert Contact.objects.filter(email="p20001@example.com", first_name="Änn B.").exists()
+    assert not ImportChunk.objects.exists()
+
+
+def test_a_workbook_that_proves_broken_is_refused_in_words_and_forgotten(people: People) -> None:
+    sheet = sheet_of(5_000) + '<row r="3"/>'
+    state = upload(people.member, workbook(sheet))
+    assert (state["status"], state["imported"]) == ("failed", 0)
+    assert state["error"] == (
+        "This is an archive, and no workbook that can be read. Save the sheet as CSV."
+    )
+    assert not Contact.objects.exists()
+    assert not ImportChunk.objects.exists()
+
+
+def test_a_cancelled_import_reads_no_more_of_its_sheet(people: People) -> None:
+    taken = send(people.member, workbook(sheet_of(5_000)))
+    assert ImportJob.objects.get(pk=taken["id"]).cancel()
+    run_import(taken["id"])
+    state = state_of(people.member, taken)
+    assert (state["status"], state["workbook_percent"]) == ("cancelled", 0)
+
+
+def deep_sheet(heading: str) -> bytes:
+    """The rows of this begin behind much that says nothing, as where texts were sorted."""
+    return workbook(f"<!--{' ' * 40_000_000}-->{heading}{row_of(2)}")
+
+
+def test_columns_that_come_late_are_found_in_the_background(people: People) -> None:
+    taken = send(people.member, deep_sheet(HEADING), mapping='{"Vorname": "last_name"}')
+    assert ImportJob.objects.get(pk=taken["id"]).columns == []
+    run_import(taken["id"])
+    assert counts(state_of(people.member, taken)) == (1, 1, 0, 0)
+    assert Contact.objects.get().last_name == "Änn B."
+
+
+def test_columns_that_come_late_and_hold_no_address_fail_the_import(people: People) -> None:
+    nameless = '<row r="1"><c t="s"><v>1</v></c></row>'
+    state = upload(people.member, deep_sheet(nameless))
+    assert state["status"] == "failed"
+    assert "No column holds email addresses" in state["error"]
+
+
+def test_a_small_part_that_unpacks_to_much_is_refused_at_once(people: People) -> None:
+    file = named_file(workbook(book=f"<!--{' ' * 20_000_000}-->"), "bomb.xlsx")
+    answer = people.member.api.post("/api/contacts/import", {"file": file}, format="multipart")
+    assert answer.status_code == 400
+    assert "unpacks to more" in answer.json()["details"]["fields"]["file"][0]
+    assert not ImportJob.objects.received().exists()
 
 
 BOMB = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;">]>'

@@ -8,8 +8,10 @@ import io
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from contacts.csv_import import carry_on
 from contacts.models import Contact, ContactStatus, ImportJob
 from contacts.tasks import run_import
+from tests.contacts.test_workbooks import sheet_of, workbook
 from tests.pages.conftest import Visit
 from tests.people import People, Person
 
@@ -171,6 +173,34 @@ def test_a_file_that_is_no_table_is_refused_in_words(people: People, visit: Visi
         assert answer.status_code == 400
         assert words in answer.text
     assert ImportJob.objects.count() == 0
+
+
+def test_a_workbook_says_how_much_of_it_is_read_before_its_rows_come(
+    people: People, visit: Visit
+) -> None:
+    client = visit(people.member)
+    file = SimpleUploadedFile("people.xlsx", workbook(sheet_of(20_000)))
+    assert client.post("/contacts/import", {"file": file}).status_code == 302
+    job = ImportJob.objects.latest("pk")
+    assert "0 percent of the workbook read" in client.get(f"/contacts/imports/{job.pk}").text
+    for words in ("3 percent of the workbook read", "54 percent of the workbook read"):
+        assert job.claim()
+        assert not carry_on(job, seconds=0)
+        job.release()
+        moving = client.get(f"/contacts/imports/{job.pk}/measures", {"status": "in_progress"})
+        assert words in moving.text
+    run_import(job.pk)
+    assert "20,000 of 20,000 rows done" in client.get(f"/contacts/imports/{job.pk}").text
+
+
+def test_a_workbook_that_proves_broken_says_so_on_its_page(people: People, visit: Visit) -> None:
+    client = visit(people.member)
+    file = SimpleUploadedFile("people.xlsx", workbook(sheet_of(5_000) + '<row r="3"/>'))
+    client.post("/contacts/import", {"file": file})
+    job = ImportJob.objects.latest("pk")
+    run_import(job.pk)
+    page = client.get(f"/contacts/imports/{job.pk}").text
+    assert "no workbook that can be read" in page
 
 
 def test_the_moving_part_brings_bad_rows_only_when_there_are_new_ones(
