@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from campaigns.models import Campaign
 from campaigns.standing import Standing
 from mailhub.mail.merge import TemplateError, compile_text
+from mailhub.mail.message import Attachment
 
 # Gmail cuts a message's HTML off behind this many octets.
 CLIPPED_AT = 102 * 1024
@@ -18,6 +20,8 @@ _LARGE_MESSAGE = 1024 * 1024
 _MANY_MARKS, _SHOUTED_LETTERS = 3, 8
 _LINK = re.compile(r"<a\b[^>]*?\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
 _IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+# Where an attribute or a style sheet names a file of the message (RFC 2392).
+_SHOWN_FILE = re.compile(r"(?:[=,]\s*[\"']?|\burl\(\s*[\"']?)\s*cid:([^\"'\s)>,]+)", re.IGNORECASE)
 _ALTERNATIVE = re.compile(r"\balt\s*=", re.IGNORECASE)
 _REPLY = re.compile(r"\s*(re|fwd?|aw|wg)\s*:", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
@@ -32,13 +36,19 @@ class Advice:
     words: str
 
 
-def advise(*, subject: str, html: str, text: str, size: int) -> list[Advice]:
-    """All findings on these templates, the worst first; `size` is of one message in octets."""
+def advise(campaign: Campaign, files: Sequence[Attachment], size: int) -> list[Advice]:
+    """All findings on its texts and the files beside them, the worst first.
+
+    `size` is of one message in octets, 0 where that is not known.
+    """
+    html, text = campaign.html_body, campaign.text_body
     found = [
-        *_about_subject(subject),
+        *_about_subject(campaign.subject),
         *_about_links(html),
         *_about_images(html),
+        *_about_shown_files(html, files),
         *_about_leaving(html, text),
+        *_about_own_way_out(campaign.headers),
         *_about_size(html, size),
     ]
     worst_first = list(reversed(Standing))
@@ -103,6 +113,33 @@ def _about_images(html: str) -> Iterator[Advice]:
     if images and not _TAG.sub("", html).strip():
         yield Advice(
             Standing.WARNING, "It is made of images alone, which spam filters count against."
+        )
+
+
+def _about_shown_files(html: str, files: Sequence[Attachment]) -> Iterator[Advice]:
+    """Files that the HTML shows and that are not there, and those that it was to show."""
+    named = {unquote(name) for name in _SHOWN_FILE.findall(unescape(html))}
+    is_told_by_contact = any("{{" in name or "{%" in name for name in named)
+    here = {file.content_id for file in files if file.related}
+    for name in sorted(named - here):
+        if "{{" not in name and "{%" not in name:
+            words = f"The HTML shows cid:{name[:_SHOWN]}, and no file goes with it by that name."
+            yield Advice(Standing.BAD, words)
+    for file in files:
+        if file.related and file.content_id not in named and not is_told_by_contact:
+            words = f"{file.filename[:_SHOWN]} goes along, and the HTML shows it nowhere: say"
+            yield Advice(
+                Standing.WARNING, f"{words} cid:{file.content_id[:_SHOWN]} where it is to be."
+            )
+
+
+def _about_own_way_out(headers: Mapping[str, str]) -> Iterator[Advice]:
+    """Whether a header field takes the place of the one by which mailhub lets people leave."""
+    if any(name.lower() == "list-unsubscribe" for name in headers):
+        yield Advice(
+            Standing.WARNING,
+            "The campaign's own List-Unsubscribe is sent in place of mailhub's: who leaves by it "
+            "is not known here, and gets the next campaign too.",
         )
 
 

@@ -234,21 +234,19 @@ def _checked(request: PageRequest, campaign: Campaign) -> dict[str, Any]:
         gone = str(error)
     letter: Letter | None = None
     trouble = ""
+    files = _files(campaign)
     try:
-        letter = write_letter(_sendable(campaign), _files(campaign), _person(request))
+        letter = write_letter(_sendable(campaign), files, _person(request))
     except MailhubError as refusal:
         trouble = say_refusal(refusal)
     size = len(letter.raw) if letter else 0
-    advice = advise(
-        subject=campaign.subject, html=campaign.html_body, text=campaign.text_body, size=size
-    )
     return {
         "campaign": campaign,
         "counted": counted,
         "invalid": campaign.audience.rule.get(INVALID, ()),
         "gone": gone,
         "trouble": trouble,
-        "advice": advice,
+        "advice": advise(campaign, files, size),
         "shown_subject": letter.preview.subject if letter else "",
     }
 

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from accounts.api.viewsets import TenantViewSet
 from accounts.idempotency import idempotent
+from campaigns.advice import advise
 from campaigns.api.draft_fields import (
     AudienceCountSerializer,
     AudienceSerializer,
@@ -42,6 +43,7 @@ from campaigns.lifecycle import unschedule_campaign
 from campaigns.models import Campaign
 from campaigns.previewing import find_person, send_trial, write_letter
 from campaigns.senders import sent_as
+from campaigns.standing import Standing
 from mailhub.api.strict import StrictMixin
 
 
@@ -51,11 +53,22 @@ class StartSerializer(StrictMixin, serializers.Serializer[Any]):
     now = serializers.BooleanField(required=False, default=False)
 
 
+class AdviceSerializer(serializers.Serializer[Any]):
+    """What speaks for or against the message as it stands; it forbids nothing."""
+
+    standing = serializers.ChoiceField([each.value for each in Standing])
+    message = serializers.CharField()
+
+
 class LetterSerializer(MessagePreviewSerializer):
-    """What this contact would get: as it is read, and as it goes over the wire."""
+    """What this contact would get: as it is read, and as it goes over the wire.
+
+    `checks` are those of the composer, the worst first.
+    """
 
     raw = serializers.CharField()
     size = serializers.IntegerField(help_text="In octets.")
+    checks = AdviceSerializer(many=True)
 
 
 class DraftActions(TenantViewSet[Campaign]):
@@ -129,6 +142,10 @@ class DraftActions(TenantViewSet[Campaign]):
                 "text": letter.preview.text,
                 "raw": letter.raw.decode("ascii", "replace"),
                 "size": len(letter.raw),
+                "checks": [
+                    {"standing": advice.standing, "message": advice.words}
+                    for advice in advise(campaign, files, len(letter.raw))
+                ],
             }
         )
 

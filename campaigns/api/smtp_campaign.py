@@ -46,6 +46,9 @@ class CampaignInputSerializer(PacingSerializer):
     `subject`, `body` (HTML) and `text_body` may hold placeholders such as
     `{{ first_name }}`. It goes to whoever is subscribed to one of `list_ids`, or is in the
     `segment`, and to `emails`, each once; without any of these to every contact.
+
+    A List-Unsubscribe among the `headers` is sent in place of mailhub's own, without its
+    one-click; who leaves by it is not known here. List-Unsubscribe-Post goes with it alone.
     """
 
     subject = OneLineField(max_length=1000)
@@ -81,6 +84,12 @@ class CampaignInputSerializer(PacingSerializer):
                 check_header_name(name)
             except InvalidMessage as error:
                 raise serializers.ValidationError(error.message) from error
+        given = {name.lower() for name in value}
+        if "list-unsubscribe-post" in given and "list-unsubscribe" not in given:
+            raise serializers.ValidationError(
+                "List-Unsubscribe-Post belongs to a List-Unsubscribe beside it. Give neither, "
+                "and mailhub writes both."
+            )
         return value
 
     def validate_emails(self, value: list[str]) -> list[str]:

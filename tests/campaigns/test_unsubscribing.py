@@ -270,6 +270,16 @@ def test_a_campaign_with_a_way_out_of_its_own_keeps_it(
     assert message["List-Unsubscribe-Post"] is None
 
 
+def test_one_click_without_a_way_out_beside_it_is_refused(campaigns: Campaigns) -> None:
+    post = {"list-unsubscribe-post": ONE_CLICK}
+    api = campaigns.people.member.api
+    refused = api.post("/api/campaigns", {"headers": post})
+    assert refused.status_code == 400
+    assert "belongs to a List-Unsubscribe" in refused.json()["details"]["fields"]["headers"][0]
+    both = {**post, "List-Unsubscribe": "<https://shop.example/bye>"}
+    assert api.post("/api/campaigns", {"headers": both}).status_code == 201
+
+
 def test_one_click_is_promised_over_https_alone(
     campaigns: Campaigns, outsider: Client, settings: Settings
 ) -> None:

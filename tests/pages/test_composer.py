@@ -157,6 +157,52 @@ def test_files_are_kept_shown_and_removed(crowd: People, visit: Visit) -> None:
     assert not campaign.attachments.exists()
 
 
+def test_a_picture_without_its_file_and_a_file_without_its_place_are_named(
+    crowd: People, visit: Visit
+) -> None:
+    client = visit(crowd.member)
+    campaign, address = begin(client)
+    logo = SimpleUploadedFile("our logo.png", b"\x89PNG", "image/png")
+    client.post(address, typed(html_body="<p>Hi, all by cid: or not</p>", files=[logo]))
+    assert "our logo.png goes along, and the HTML shows it nowhere" in client.get(address).text
+
+    def checks(body: str) -> str:
+        return client.post(address, typed(html_body=body, act="checks")).text
+
+    for body in (
+        '<img src="cid:our%2Dlogo.png" alt="Us">',
+        "<td background='cid:our-logo.png'>x</td>",
+        "<style>td{background:url(cid:our-logo.png)}</style><p>x</p>",
+        '<img src="cid:{{ attributes.logo | default: "our-logo.png" }}" alt="Us">',
+    ):
+        assert "cid:" not in checks(body), body
+    shown = checks('<img src="cid:other.png" alt="Us">')
+    assert "shows cid:other.png, and no file goes with it by that name" in shown
+    assert "our logo.png goes along" in shown
+    answer = crowd.member.api.post(f"/api/campaigns/{campaign.campaign_id}/preview")
+    told = [(each["standing"], each["message"]) for each in answer.json()["checks"]]
+    assert ("bad", "The HTML shows cid:other.png, and no file goes with it by that name.") in told
+    assert any(each[0] == "warning" and "our logo.png" in each[1] for each in told)
+
+
+def test_a_way_out_of_its_own_is_named_among_the_checks(crowd: People, visit: Visit) -> None:
+    client = visit(crowd.member)
+    campaign, address = begin(client)
+    client.post(address, typed())
+    words = "own List-Unsubscribe is sent in place of mailhub"
+    assert words not in client.get(address).text
+    own = f"/api/campaigns/{campaign.campaign_id}"
+    headers = {"list-unsubscribe": "<https://shop.example/bye>"}
+    assert crowd.member.api.patch(own, {"headers": headers}).status_code == 200
+    assert words in client.get(address).text
+    [told] = [
+        each
+        for each in crowd.member.api.post(f"{own}/preview").json()["checks"]
+        if words in each["message"]
+    ]
+    assert told["standing"] == "warning"
+
+
 def test_it_is_scheduled_and_taken_back(
     crowd: People, visit: Visit, own_server: SmtpReceiver
 ) -> None:
