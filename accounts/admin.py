@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
@@ -22,6 +21,8 @@ from accounts.models import (
     User,
 )
 from accounts.verification import Verification, verify_account
+from mailhub.generic_bases import ModelAdmin, TabularInline
+from mailhub.generic_bases import UserAdmin as DjangoUserAdmin
 
 _MOST_VERIFIED = 20
 
@@ -29,14 +30,14 @@ _MOST_VERIFIED = 20
 admin.site.unregister(Group)
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class MembershipInline(TabularInline):
     model = Membership
     extra = 0
     autocomplete_fields = ("user", "tenant")
 
 
 @admin.register(Tenant)
-class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class TenantAdmin(ModelAdmin):
     list_display = ("slug", "name", "is_active", "created_at")
     list_filter = ("is_active",)
     search_fields = ("slug", "name")
@@ -45,7 +46,7 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at run time
+class UserAdmin(DjangoUserAdmin):
     list_display = ("username", "email", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
     fieldsets = (
@@ -59,7 +60,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at ru
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class MembershipAdmin(ModelAdmin):
     list_display = ("name", "tenant", "role", "user", "created_at")
     list_filter = ("role", "tenant")
     list_select_related = ("tenant", "user")
@@ -68,7 +69,7 @@ class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generi
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class ApiKeyAdmin(ModelAdmin):
     """A key is issued by adding one; its text stands in the message that follows, once."""
 
     form = ApiKeyForm
@@ -115,7 +116,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
 
 @admin.register(Credential)
-class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class CredentialAdmin(ModelAdmin):
     form = CredentialForm
     list_display = ("__str__", "kind", "provider", "tenant", "user", "created_at", "updated_at")
     list_filter = ("kind", "provider", "tenant")
@@ -138,14 +139,14 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generi
         return ("kind", "provider", "goes_with_account", "created_at", "updated_at") if obj else ()
 
 
-class DelegationInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class DelegationInline(TabularInline):
     model = Delegation
     extra = 0
     autocomplete_fields = ("user",)
 
 
 @admin.register(EmailAccount)
-class EmailAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class EmailAccountAdmin(ModelAdmin):
     list_display = (
         "email_address",
         "user",
@@ -196,7 +197,7 @@ class EmailAccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gene
 
 
 @admin.register(Delegation)
-class DelegationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class DelegationAdmin(ModelAdmin):
     list_display = ("account", "user", "may_send", "created_at")
     list_filter = ("may_send", "account__tenant")
     list_select_related = ("account", "user")
@@ -205,7 +206,7 @@ class DelegationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generi
 
 
 @admin.register(IdempotentRequest)
-class IdempotentRequestAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class IdempotentRequestAdmin(ModelAdmin):
     """To look at, not to change; the answers stay hidden."""
 
     list_display = ("key", "tenant", "user", "status", "created_at")

@@ -10,9 +10,10 @@ from django.core.exceptions import ValidationError
 from accounts.caller import ALL_SCOPES
 from accounts.models import ApiKey, Credential, CredentialKind, Membership
 from accounts.validators import single_line
+from mailhub.generic_bases import ModelForm
 
 
-class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class CredentialForm(ModelForm):
     """A password goes in and is never drawn back; other kinds of secrets come by the API."""
 
     new_password = forms.CharField(
@@ -47,7 +48,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         return credential
 
 
-class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class ApiKeyForm(ModelForm):
     """A new key, for a member of the tenant; its text is made on saving."""
 
     scopes = forms.MultipleChoiceField(

@@ -7,7 +7,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts.api import schema  # noqa: F401, PLC0415 - registers the ways to log in
-        from accounts.events import email_accounts  # noqa: PLC0415 - models load first
+        from accounts.api import schema  # noqa: F401 - registers the ways to log in
+        from accounts.events import email_accounts
 
         email_accounts.listen()

@@ -20,6 +20,7 @@ from accounts.issuing import issue_key, revoke_key
 from accounts.models import ApiKey, Membership, Role
 from accounts.pages import PageRequest, page, refused_in
 from accounts.validators import single_line
+from mailhub.generic_bases import ModelChoiceField
 
 _NEVER = ""
 _LIFETIMES = [(_NEVER, "never"), ("30", "in 30 days"), ("90", "in 90 days"), ("365", "in a year")]
@@ -33,6 +34,13 @@ _RIGHTS = {
 _TO_TRY = {"mail": "accounts", "campaigns": "campaigns", "contacts": "contacts", "admin": "users"}
 
 
+class MemberField(ModelChoiceField):
+    """Members by their names."""
+
+    def label_from_instance(self, obj: Membership) -> str:
+        return obj.name
+
+
 class KeyForm(forms.Form):
     """As the API takes it; a lifetime in days instead of a moment."""
 
@@ -42,7 +50,7 @@ class KeyForm(forms.Form):
         validators=[single_line],
         help_text="So that you know it again: the program or the person who holds it.",
     )
-    user = forms.ModelChoiceField(
+    user = MemberField(
         Membership.objects.none(),
         label="It acts as",
         to_field_name="name",
@@ -63,12 +71,12 @@ class KeyForm(forms.Form):
 
     def __init__(self, caller: Caller, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["user"].queryset = _users(caller)  # type: ignore[attr-defined]
-        self.fields["user"].label_from_instance = _name  # type: ignore[attr-defined]
-        self.fields["user"].initial = caller.membership.name
-        self.fields["scopes"].choices = [  # type: ignore[attr-defined]
-            (scope, _words(scope)) for scope in ALL_SCOPES if scope in caller.scopes
-        ]
+        user, scopes = self.fields["user"], self.fields["scopes"]
+        assert isinstance(user, forms.ModelChoiceField)
+        assert isinstance(scopes, forms.ChoiceField)
+        user.queryset = _users(caller)
+        user.initial = caller.membership.name
+        scopes.choices = [(scope, _words(scope)) for scope in ALL_SCOPES if scope in caller.scopes]
         if caller.role is not Role.OWNER:
             del self.fields["is_service"]
 
@@ -124,10 +132,6 @@ def _keys(caller: Caller) -> QuerySet[ApiKey]:
 
 def _users(caller: Caller) -> QuerySet[Membership]:
     return Membership.objects.for_caller(caller).order_by("name")
-
-
-def _name(membership: Membership) -> str:
-    return membership.name
 
 
 def _words(scope: str) -> str:

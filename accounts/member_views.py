@@ -38,7 +38,9 @@ class RoleForm(forms.Form):
 
     def __init__(self, caller: Caller, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["role"].choices = [  # type: ignore[attr-defined]
+        role = self.fields["role"]
+        assert isinstance(role, forms.ChoiceField)
+        role.choices = [
             (role.value, f"{role.label}: {_MAY[role]}") for role in roles_to_give(caller)
         ]
 

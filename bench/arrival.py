@@ -28,13 +28,13 @@ from tests import environment
 
 environment.prepare()
 
-from imap_tools import MailBoxUnencrypted  # noqa: E402 - the environment has to be there first
+from imap_tools import MailBoxUnencrypted
 
-from bench.letters import letters  # noqa: E402
-from mailhub.demo.client import Client  # noqa: E402
-from tests.servers.dovecot import DovecotServer, DovecotUser  # noqa: E402
-from tests.servers.processes import wait_until  # noqa: E402
-from tests.servers.site import RunningSite, SiteTemplate  # noqa: E402
+from bench.letters import letters
+from mailhub.demo.client import Client
+from tests.servers.dovecot import DovecotServer, DovecotUser
+from tests.servers.processes import wait_until
+from tests.servers.site import RunningSite, SiteTemplate
 
 WORKERS = 2
 PATIENCE = 30.0

@@ -63,7 +63,7 @@ def letters(count: int) -> Iterator[dict[str, object]]:
 
 def send_by_backend(count: int) -> None:
     """One connection, as send_mass_mail does it."""
-    from django.core.mail import EmailMultiAlternatives, get_connection  # noqa: PLC0415
+    from django.core.mail import EmailMultiAlternatives, get_connection  # noqa: PLC0415 - settings first
 
     with get_connection("django.core.mail.backends.smtp.EmailBackend") as connection:
         for letter in letters(count):
@@ -81,7 +81,7 @@ def send_by_backend(count: int) -> None:
 
 def send_by_post_office(count: int) -> None:
     """Queued in bulk, then sent as its command does it."""
-    from post_office import mail  # noqa: PLC0415
+    from post_office import mail  # noqa: PLC0415 - settings first
 
     queued = [
         {

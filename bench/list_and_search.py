@@ -31,20 +31,20 @@ os.environ["DATABASE_URL"] = sys.argv[1]
 os.environ["EMAIL_SERVICE_LOG_LEVEL"] = "ERROR"
 os.environ["DJANGO_SETTINGS_MODULE"] = "mailhub.settings"
 
-import django  # noqa: E402 - the environment has to be there first
+import django
 
 django.setup()
 
-from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
-from rest_framework.test import APIClient  # noqa: E402
+from django.core.management import call_command
+from django.db import connection
+from rest_framework.test import APIClient
 
-from accounts.models import ApiKey, EmailAccount, Membership  # noqa: E402
-from bench.stored_mail import fill, names  # noqa: E402
-from bench.stored_mail_questions import Draw, Questions  # noqa: E402
-from mailboxes.models import Message  # noqa: E402
-from mailhub.warm_up import warm_up  # noqa: E402
-from tests.people import People, client_with  # noqa: E402
+from accounts.models import ApiKey, EmailAccount, Membership
+from bench.stored_mail import fill, names
+from bench.stored_mail_questions import Draw, Questions
+from mailboxes.models import Message
+from mailhub.warm_up import warm_up
+from tests.people import People, client_with
 
 ADDRESS = "mary@acme.example"
 OTHERS = 6

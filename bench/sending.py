@@ -30,7 +30,7 @@ from tests import environment
 
 environment.prepare()
 
-from bench.bare_mail import (  # noqa: E402 - the environment has to be there first
+from bench.bare_mail import (
     LETTER,
     PAGE,
     PASSWORD,
@@ -41,12 +41,12 @@ from bench.bare_mail import (  # noqa: E402 - the environment has to be there fi
     bare_send,
     deliver,
 )
-from bench.distance import at_distance  # noqa: E402
-from bench.letters import letters  # noqa: E402
-from bench.outbox import SINK, throughput  # noqa: E402
-from tests.servers.dovecot import DovecotServer, DovecotUser  # noqa: E402
-from tests.servers.site import RunningSite, SiteTemplate  # noqa: E402
-from tests.servers.smtp import SmtpReceiver  # noqa: E402
+from bench.distance import at_distance
+from bench.letters import letters
+from bench.outbox import SINK, throughput
+from tests.servers.dovecot import DovecotServer, DovecotUser
+from tests.servers.site import RunningSite, SiteTemplate
+from tests.servers.smtp import SmtpReceiver
 
 INBOX = 200
 WARM_UP = 3

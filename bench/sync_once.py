@@ -24,25 +24,25 @@ from tests import environment
 
 environment.prepare()
 
-import os  # noqa: E402 - the environment has to be there first
+import os
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "mailhub.settings"
 
-import django  # noqa: E402
+import django
 
 django.setup()
 
-from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
-from django.utils import timezone  # noqa: E402
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
 
-from accounts.models import EmailAccount  # noqa: E402
-from mailboxes.connections import store_of  # noqa: E402
-from mailboxes.models import FolderEntry, FolderRole, Message  # noqa: E402
-from mailboxes.sync.control import Control, Progress  # noqa: E402
-from mailboxes.sync.engine import Order, Pass  # noqa: E402
-from mailhub.warm_up import spare_what_is_loaded  # noqa: E402
-from tests.people import People  # noqa: E402
+from accounts.models import EmailAccount
+from mailboxes.connections import store_of
+from mailboxes.models import FolderEntry, FolderRole, Message
+from mailboxes.sync.control import Control, Progress
+from mailboxes.sync.engine import Order, Pass
+from mailhub.warm_up import spare_what_is_loaded
+from tests.people import People
 
 
 def main() -> None:

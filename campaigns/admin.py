@@ -28,6 +28,7 @@ from campaigns.progress import Progress, measure_progress, measure_progress_of
 from campaigns.resolving import mark_uncertain_sent, resend_uncertain, retry_failed
 from mailhub.admin_lists import HistoryAdmin, ReadOnlyAdmin
 from mailhub.errors import Conflict, InvalidInput
+from mailhub.generic_bases import TabularInline
 
 __all__ = ["CampaignAdmin", "DeliveryAdmin", "TemplateAdmin"]
 
@@ -46,7 +47,7 @@ class MeasuredList(ChangeList):
             campaign.measured = measured[campaign.pk]
 
 
-class LookedAtInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class LookedAtInline(TabularInline):
     extra = 0
     can_delete = False
 
@@ -213,7 +214,7 @@ class CampaignAdmin(HistoryAdmin):
             self.message_user(request, f"{changed} {done}.", messages.SUCCESS)
 
 
-class EventInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class EventInline(TabularInline):
     model = DeliveryEvent
     fields = readonly_fields = ("at", "kind", "verdict", "is_automatic", "source", "details")
     ordering = ("at",)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.forms import ModelForm, ValidationError
+from django.forms import ValidationError
 
 from campaigns.feedback.sns import is_topic
 from campaigns.feedback.topics import NO_TOPIC
 from campaigns.models import DkimKey, SesNotice, SesTopic
 from mailhub.admin_lists import ReadOnlyAdmin
+from mailhub.generic_bases import ModelAdmin, ModelForm
 
 
-class SesTopicForm(ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class SesTopicForm(ModelForm):
     """Refuses what is no topic."""
 
     def clean_arn(self) -> str:
@@ -22,7 +23,7 @@ class SesTopicForm(ModelForm):  # type: ignore[type-arg]  # not generic at run t
 
 
 @admin.register(SesTopic)
-class SesTopicAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class SesTopicAdmin(ModelAdmin):
     """Whose word a tenant takes; a queue is set over the API, with the tenant's own keys."""
 
     form = SesTopicForm

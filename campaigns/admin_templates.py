@@ -14,9 +14,10 @@ from campaigns.models import Template, TemplateAttachment
 from campaigns.variables import say_refusal
 from mailhub.admin_lists import BriefPaginator
 from mailhub.errors import InvalidInput
+from mailhub.generic_bases import ModelAdmin, ModelForm, TabularInline
 
 
-class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class TemplateForm(ModelForm):
     """Refuses what does not compile, with line and column."""
 
     class Meta:
@@ -38,7 +39,7 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
         return given
 
 
-class FileInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class FileInline(TabularInline):
     model = TemplateAttachment
     fields = readonly_fields = ("filename", "content_type", "content_id", "size")
     extra = 0
@@ -48,7 +49,7 @@ class FileInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic 
 
 
 @admin.register(Template)
-class TemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class TemplateAdmin(ModelAdmin):
     form = TemplateForm
     paginator = BriefPaginator
     show_full_result_count = False

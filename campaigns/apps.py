@@ -11,9 +11,9 @@ class CampaignsConfig(AppConfig):
 
         New mail may ask to leave.
         """
-        from campaigns import activity, holdings  # noqa: PLC0415 - apps load first
-        from campaigns.feedback import mailbox_reports  # noqa: PLC0415
-        from campaigns.links import leaving_by_mail  # noqa: PLC0415 - apps load first
+        from campaigns import activity, holdings
+        from campaigns.feedback import mailbox_reports
+        from campaigns.links import leaving_by_mail
 
         activity.register()
         holdings.register()

@@ -46,7 +46,9 @@ class TopicForm(forms.Form):
     def __init__(self, caller: Caller, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         readers = readers_for(caller).order_by("name", "created_at")
-        self.fields["credential_id"].queryset = readers  # type: ignore[attr-defined]
+        credential = self.fields["credential_id"]
+        assert isinstance(credential, forms.ModelChoiceField)
+        credential.queryset = readers
         if not readers.exists():
             del self.fields["queue_url"], self.fields["credential_id"]
 

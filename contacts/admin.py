@@ -27,11 +27,12 @@ from contacts.models import (
 )
 from contacts.searching import LONGEST_SEARCH
 from mailhub.admin_lists import BriefPaginator
+from mailhub.generic_bases import ModelAdmin
 
 _MOST_TENANTS_NAMED = 200
 
 
-class LargeTableAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class LargeTableAdmin(ModelAdmin):
     paginator = BriefPaginator
     show_full_result_count = False
     list_select_related: ClassVar[tuple[str, ...]] = ("tenant",)

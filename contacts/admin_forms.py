@@ -14,6 +14,7 @@ from contacts.contact_rows import BadName, check_name
 from contacts.models import Contact, ContactList, Segment, Suppression
 from contacts.segments.language import read_rule
 from mailhub.errors import InvalidInput
+from mailhub.generic_bases import ModelForm
 
 
 def _clean_email(form: forms.ModelForm[Any]) -> str:
@@ -39,7 +40,7 @@ class JSONText(forms.JSONField):
             return InvalidJSONInput(data)
 
 
-class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class ContactForm(ModelForm):
     class Meta:
         model = Contact
         fields = ("tenant", "email", "first_name", "last_name", "company", "status", "attributes")
@@ -70,7 +71,7 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
             raise ValidationError(str(error)) from None
 
 
-class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class SuppressionForm(ModelForm):
     class Meta:
         model = Suppression
         fields = ("tenant", "email", "reason")
@@ -79,7 +80,7 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
         return _clean_email(self)
 
 
-class SegmentForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class SegmentForm(ModelForm):
     class Meta:
         model = Segment
         fields = ("tenant", "name", "description", "rule")

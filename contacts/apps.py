@@ -8,9 +8,9 @@ class ContactsConfig(AppConfig):
 
     def ready(self) -> None:
         """SQLite is taught what segments ask."""
-        from django.db.backends.signals import connection_created  # noqa: PLC0415 - apps load first
+        from django.db.backends.signals import connection_created
 
-        from contacts.segments.attribute_values import (  # noqa: PLC0415 - apps load first
+        from contacts.segments.attribute_values import (
             register_functions,
         )
 

@@ -16,6 +16,7 @@ from mailboxes.models import DeadLetter, OutboxLane, OutboxMessage, OutboxState,
 from mailboxes.outbox.deciding import cancel, drop_dead_letter, retry
 from mailhub.admin_lists import ReadOnlyAdmin, short_time
 from mailhub.errors import Conflict
+from mailhub.generic_bases import TabularInline
 from mailhub.templatetags.pages import count
 
 _SHOWN_OF_A_REPLY = 100
@@ -76,7 +77,7 @@ class OutcomeAdmin(ReadOnlyAdmin):
     list_per_page = 50
 
 
-class SendAttemptInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
+class SendAttemptInline(TabularInline):
     model = SendAttempt
     ordering = ("number",)
     fields = readonly_fields = ("number", "ended_at", "result", "code", "reply")

@@ -14,11 +14,11 @@ class MailboxesConfig(AppConfig):
 
     def ready(self) -> None:
         """When an account is deleted, its raw messages go too; databases are taught to search."""
-        from django.db.backends.signals import connection_created  # noqa: PLC0415 - apps load first
-        from django.db.models.signals import post_delete  # noqa: PLC0415 - apps load first
+        from django.db.backends.signals import connection_created
+        from django.db.models.signals import post_delete
 
-        from accounts.models import EmailAccount  # noqa: PLC0415 - apps load first
-        from mailboxes.search.index import prepare_connection  # noqa: PLC0415 - apps load first
+        from accounts.models import EmailAccount
+        from mailboxes.search.index import prepare_connection
 
         connection_created.connect(prepare_connection, dispatch_uid="mailboxes.search")
         post_delete.connect(
@@ -27,8 +27,8 @@ class MailboxesConfig(AppConfig):
 
 
 def _remove_raw_messages(sender: Any, instance: Any, **_: Any) -> None:
-    from django.db import transaction  # noqa: PLC0415 - apps load first
-    from django_q.tasks import async_task  # noqa: PLC0415 - it needs loaded apps
+    from django.db import transaction
+    from django_q.tasks import async_task
 
     account_id: UUID = instance.pk
     transaction.on_commit(

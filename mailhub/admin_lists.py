@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
-from django.core.paginator import Paginator
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
+
+from mailhub.generic_bases import ModelAdmin, Paginator
 
 
 def short_time(moment: datetime | None) -> str:
@@ -17,7 +17,7 @@ def short_time(moment: datetime | None) -> str:
     return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}" if moment else "–"
 
 
-class BriefPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
+class BriefPaginator(Paginator):
     """Offers the first pages of a table, and counts no further than they go."""
 
     most = 10_000
@@ -35,7 +35,7 @@ class BriefPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run
         return self.count == self.most and rows.order_by()[self.most :][:1].exists()
 
 
-class HistoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class HistoryAdmin(ModelAdmin):
     """Rows that the product's own work makes: looked at here, neither added nor deleted."""
 
     paginator = BriefPaginator

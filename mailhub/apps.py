@@ -8,15 +8,15 @@ class MailhubConfig(AppConfig):
     verbose_name = "mailhub"
 
     def ready(self) -> None:
-        from django.db.models.signals import post_migrate  # noqa: PLC0415 - apps load first
+        from django.db.models.signals import post_migrate
 
         # The queue's module wants its models loaded.
-        from django_q.signals import post_spawn  # noqa: PLC0415
+        from django_q.signals import post_spawn
 
         # Registers a lookup, and the system checks.
-        from mailhub import among, checks  # noqa: F401, PLC0415
-        from mailhub.sqlite_statistics import tell_planner  # noqa: PLC0415
-        from mailhub.warm_up import spare_what_is_loaded  # noqa: PLC0415
+        from mailhub import among, checks  # noqa: F401 - they register
+        from mailhub.sqlite_statistics import tell_planner
+        from mailhub.warm_up import spare_what_is_loaded
 
         post_migrate.connect(tell_planner, dispatch_uid="tell_planner")
         post_spawn.connect(spare_what_is_loaded, dispatch_uid="spare_what_is_loaded")

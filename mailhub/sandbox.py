@@ -172,13 +172,13 @@ class _Receiver:
     def __init__(self, mailboxes: _Mailboxes) -> None:
         self._mailboxes = mailboxes
 
-    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+    async def handle_EHLO(
         self, _server: SMTP, session: Session, _envelope: Envelope, name: str, answers: list[str]
     ) -> list[str]:
         session.host_name = name
         return [answers[0], "250-PIPELINING", *answers[1:]]
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+    async def handle_RCPT(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
     ) -> str:
         if address.lower().startswith(REFUSED_PREFIX):
@@ -186,9 +186,7 @@ class _Receiver:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
-        self, _server: SMTP, session: Session, envelope: Envelope
-    ) -> str:
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.content
         assert isinstance(content, bytes), "decode_data is off"
         queue_id = secrets.token_hex(5).upper()

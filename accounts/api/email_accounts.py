@@ -118,16 +118,16 @@ class EmailAccountSerializer(
     def validate_hostname(self, value: str) -> str:
         return clean_hostname(value)
 
-    def validate_smtpHostname(self, value: str) -> str:  # noqa: N802 - named after the JSON field
+    def validate_smtpHostname(self, value: str) -> str:
         return clean_hostname(value) if value else ""
 
-    def validate_credentialId(self, value: Any) -> Any:  # noqa: N802
+    def validate_credentialId(self, value: Any) -> Any:
         mine = Credential.objects.for_caller(self.context["caller"]).filter(kind__in=_LOGS_IN)
         if not mine.filter(pk=value).exists():
             raise serializers.ValidationError("You have no such credential.")
         return value
 
-    def validate_awsCredentialId(self, value: Any) -> Any:  # noqa: N802
+    def validate_awsCredentialId(self, value: Any) -> Any:
         mine = Credential.objects.for_caller(self.context["caller"])
         if value and not mine.filter(pk=value, kind=CredentialKind.AWS).exists():
             raise serializers.ValidationError("You have no such credential of kind aws.")

@@ -15,7 +15,7 @@ from drf_spectacular.utils import Direction
 from accounts.api.email_accounts import FOR_THE_OWNER
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # untyped there
+class ApiKeyScheme(OpenApiAuthenticationExtension):
     """An API key."""
 
     target_class = "accounts.authentication.ApiKeyAuthentication"
@@ -29,7 +29,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         }
 
 
-class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # as above
+class SessionScheme(OpenApiAuthenticationExtension):
     """A login to the pages."""
 
     target_class = "accounts.authentication.SessionAuthentication"
@@ -45,13 +45,13 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         }
 
 
-class EmailAccountAnswer(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # as above
+class EmailAccountAnswer(OpenApiSerializerExtension):
     """An account as it is answered: who does not own it gets null for its login."""
 
     target_class = "accounts.api.email_accounts.EmailAccountSerializer"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        schema: dict[str, Any] = auto_schema._map_serializer(  # type: ignore[no-untyped-call]  # as above
+        schema: dict[str, Any] = auto_schema._map_serializer(
             self.target, direction, bypass_extensions=True
         )
         if direction == "response":

@@ -37,7 +37,7 @@ class OAuth2SecretSerializer(CamelCaseMixin, StrictMixin, serializers.Serializer
     token_url = serializers.URLField(max_length=1000, required=False)
     expires_at = MillisecondsField(required=False)
 
-    def validate_tokenUrl(self, value: str) -> str:  # noqa: N802 - named after the JSON field
+    def validate_tokenUrl(self, value: str) -> str:
         parts = urlsplit(value)
         port = port_of(parts)
         if parts.scheme != "https" or not parts.hostname or port is None:

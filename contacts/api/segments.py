@@ -77,7 +77,7 @@ class RuleField(serializers.JSONField):
     """Whom a segment means; see `contacts.segments.language`."""
 
 
-class RuleFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # registers the class
+class RuleFieldExtension(OpenApiSerializerFieldExtension):
     """Tells the language when the schema is made: the activities are registered by then."""
 
     target_class = RuleField

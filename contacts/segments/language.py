@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.utils.dateparse import parse_date
 
@@ -263,7 +263,7 @@ class _Reader:
         if operator == Operator.IS_ONE_OF:
             return self._texts(kind, value, place)
         if kind == Kind.ATTRIBUTE and operator not in PARTS and _is_number_or_truth(value):
-            return value  # type: ignore[return-value]  # told by the test
+            return value
         return self._text(kind, value, place)
 
     def _text(self, kind: Kind, value: object, place: str) -> str:
@@ -285,7 +285,7 @@ class _Reader:
         if not _is_number_or_truth(value) or isinstance(value, bool):
             self._complain(place, "Give a number.")
             return 0
-        return value  # type: ignore[return-value]  # told by the test
+        return value
 
     def _whole(self, value: object, place: str, most: int) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
@@ -316,7 +316,7 @@ def _is_text(value: object, longest: int) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def _is_number_or_truth(value: object) -> bool:
+def _is_number_or_truth(value: object) -> TypeGuard[float | bool]:
     if isinstance(value, bool):
         return True
     return isinstance(value, int | float) and math.isfinite(value) and abs(value) <= _LARGEST_NUMBER

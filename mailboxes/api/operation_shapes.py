@@ -49,7 +49,7 @@ class LoginSerializer(CamelCaseMixin, StrictMixin, serializers.Serializer[Any]):
         # `pass` is a word of Python's.
         return {**super().get_fields(), "pass": secret_text(required=False, source="password")}
 
-    def validate_tokenUrl(self, value: str) -> str:  # noqa: N802 - named after the JSON field
+    def validate_tokenUrl(self, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme != "https" or not parts.hostname or port_of(parts) is None:
             raise serializers.ValidationError("A token URL is an https address.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from django.db import transaction
@@ -136,7 +137,7 @@ def _read_pieces(attachment: DraftAttachment) -> Iterator[bytes]:
 def attached_files(draft: Draft) -> list[AttachedFile]:
     """The draft's files, to be written into a message."""
     return [
-        AttachedFile(_description(row), lambda row=row: file_stretches(row))  # type: ignore[misc]  # bound now
+        AttachedFile(_description(row), partial(file_stretches, row))
         for row in draft.attachments.all()
     ]
 

@@ -20,7 +20,7 @@ def camel_case(name: str) -> str:
     return _UNDERSCORE.sub(lambda match: match.group(1).upper(), name)
 
 
-class CamelCaseMixin:
+class CamelCaseMixin(serializers.Serializer[Any]):
     """Renames a serializer's own fields, never the keys inside users' values.
 
     Only the outer names change: a field keeps its source, so validated data and
@@ -31,7 +31,8 @@ class CamelCaseMixin:
 
     def get_fields(self) -> dict[str, Any]:
         renamed: dict[str, Any] = {}
-        for name, field in super().get_fields().items():  # type: ignore[misc]  # a mixin
+        own: dict[str, Any] = super().get_fields()
+        for name, field in own.items():
             outer = camel_case(name)
             if isinstance(field, serializers.SerializerMethodField):
                 field.method_name = field.method_name or f"get_{name}"

@@ -12,7 +12,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 Endpoint = tuple[str, str, str, Callable[..., Any]]
 
-_ERROR = ResolvedComponent(  # type: ignore[no-untyped-call]  # untyped there
+_ERROR = ResolvedComponent(
     "Error",
     ResolvedComponent.SCHEMA,
     schema={

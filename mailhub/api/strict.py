@@ -11,7 +11,7 @@ from rest_framework import serializers
 _BREAKS = re.compile(r"[\r\n\0]")
 
 
-class StrictMixin:
+class StrictMixin(serializers.Serializer[Any]):
     """Refuses fields that the serializer does not know, each by its name.
 
     A client that misspells `scheduled_at` hears of it, and nothing is sent at once.
@@ -23,15 +23,15 @@ class StrictMixin:
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
-            unknown = [name for name in data if name not in self.fields]  # type: ignore[attr-defined]
+            unknown = [name for name in data if name not in self.fields]
             if unknown:
                 raise serializers.ValidationError(
                     {name: ["This field is not known here."] for name in unknown}
                 )
-            broken = dict(_broken_lines(self.fields, data))  # type: ignore[attr-defined]
+            broken = dict(_broken_lines(self.fields, data))
             if broken:
                 raise serializers.ValidationError(broken)
-        return super().to_internal_value(data)  # type: ignore[misc]  # a mixin
+        return super().to_internal_value(data)
 
 
 def _broken_lines(

@@ -75,7 +75,7 @@ class _Clients:
 
     def _make(self, service: AwsService) -> Any:
         import boto3  # noqa: PLC0415 - see above
-        from botocore.config import Config  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415 - see above
 
         if self._session is None:
             self._session = boto3.session.Session()

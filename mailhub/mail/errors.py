@@ -67,8 +67,7 @@ class Reply:
             found = _ENHANCED.match(line)
             if found is not None:
                 enhanced = enhanced or found[1]
-                line = line[found.end() :]  # noqa: PLW2901  the rest of the same line
-            words.append(_CONTROL.sub(" ", line).strip())
+            words.append(_CONTROL.sub(" ", line[found.end() if found else 0 :]).strip())
         return cls(code, " ".join(filter(None, words))[:_LONGEST_TEXT], enhanced)
 
     @property

@@ -9,6 +9,7 @@ from axes.models import AccessAttempt, AccessLog
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
 
 from accounts.event_webhooks import add_webhook
 from accounts.events.publishing import publish_test
@@ -89,13 +90,13 @@ def test_list_asks_as_many_queries_for_many_rows_as_for_few(
     people: People,
     operator: Client,
     model: str,
-    django_assert_max_num_queries: pytest.FixtureRequest,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     for person in (people.member, people.teammate, people.viewer, people.admin):
         account = people.connect_account(person)
         people.delegate(account, people.reader)
         IdempotentRequest.objects.create(tenant=people.tenant, user=person.user, key=person.name)
-    with django_assert_max_num_queries(10):  # type: ignore[operator]  # untyped fixture
+    with django_assert_max_num_queries(10):
         operator.get(reverse(f"admin:accounts_{model}_changelist"))
 
 

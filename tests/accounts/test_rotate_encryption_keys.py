@@ -39,7 +39,7 @@ def test_old_key_can_be_dropped_afterwards(people: People, settings: Settings) -
     assert list(Credential.objects.order_by("pk").values_list("updated_at", flat=True)) == before
     settings.MAILHUB_ENCRYPTION_KEYS = [old]
     with pytest.raises(SecretUnreadable):
-        Credential.objects.first().reveal_secret()  # type: ignore[union-attr]
+        Credential.objects.earliest("pk").reveal_secret()
 
 
 def test_second_run_changes_nothing(people: People, settings: Settings) -> None:

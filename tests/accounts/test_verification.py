@@ -191,8 +191,8 @@ def test_pop3_login_with_a_token(people: People) -> None:
         ({"greeting": "+OK " + "x" * 5000}, "protocol_violation"),
     ],
 )
-def test_pop3_refusals(people: People, options: dict[str, str], error: str) -> None:
-    with Pop3Server(**options) as server:  # type: ignore[arg-type]  # words by name
+def test_pop3_refusals(people: People, options: dict[str, Any], error: str) -> None:
+    with Pop3Server(**options) as server:
         given = payload(protocol="pop3", port=server.port)
         answer = people.member.api.post("/api/accounts/verify", given).json()
     assert answer["incoming"]["error"] == error

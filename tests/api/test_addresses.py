@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from tests.people import People
 
@@ -52,9 +53,9 @@ def test_a_form_is_not_sent_elsewhere(client: Client) -> None:
 
 
 def test_calls_of_other_sites_are_answered_only_where_allowed(
-    people: People, settings: pytest.FixtureRequest
+    people: People, settings: Settings
 ) -> None:
-    settings.CORS_ALLOWED_ORIGINS = ["https://app.example"]  # type: ignore[attr-defined]  # pytest-django's
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example"]
     for origin, allowed in (("https://app.example", True), ("https://evil.example", False)):
         response = people.member.api.options(
             "/api/accounts",

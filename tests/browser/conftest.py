@@ -15,7 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.people import People, Person
@@ -27,8 +27,8 @@ from tests.servers.site import RunningSite
 PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
 PASSWORD = "quite a long pass phrase"
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 SET_PASSWORD = (
     "from accounts.models import User;"
     "user = User.objects.get(username='alice@acme');"
@@ -93,7 +93,7 @@ class Desk:
         """
         ARTEFACTS.mkdir(exist_ok=True)
         for width, size in (("desktop", DESKTOP), ("phone", PHONE)):
-            self.page.set_viewport_size(size)  # type: ignore[arg-type]  # a ViewportSize
+            self.page.set_viewport_size(size)
             for scheme in ("light", "dark"):
                 self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 picture = ARTEFACTS / f"{name}-{width}-{scheme}.png"
@@ -104,7 +104,7 @@ class Desk:
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
             assert overflow <= 0, f"{name} on a {width} is {overflow} px too wide"
-        self.page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]  # a ViewportSize
+        self.page.set_viewport_size(DESKTOP)
 
     def _audit(self, what: str) -> None:
         violations: list[dict[str, Any]] = Axe().run(self.page).response["violations"]
@@ -122,7 +122,7 @@ class Desk:
 @pytest.fixture
 def desk(browser: Browser, live_server: LiveServer) -> Iterator[Desk]:
     """A browser at which nobody is logged in yet."""
-    context = browser.new_context(viewport=DESKTOP, locale="en-GB")  # type: ignore[arg-type]  # a ViewportSize
+    context = browser.new_context(viewport=DESKTOP, locale="en-GB")
     opened = Desk(context, live_server.url)
     yield opened
     context.close()
@@ -153,7 +153,7 @@ def key(site: RunningSite) -> str:
 def alices_desk(browser: Browser, site: RunningSite, key: str) -> Iterator[Desk]:
     """A browser before that mailhub, where alice@acme may log in."""
     site.manage("shell", "-v", "0", "-c", SET_PASSWORD)
-    context = browser.new_context(viewport=DESKTOP, locale="en-GB")  # type: ignore[arg-type]  # a ViewportSize
+    context = browser.new_context(viewport=DESKTOP, locale="en-GB")
     desk = Desk(context, site.url)
     yield desk
     context.close()

@@ -258,7 +258,7 @@ def test_by_the_keys_alone(
 
 
 def test_one_pane_at_a_time_on_a_phone(members_desk: Desk, mail: Page) -> None:
-    mail.set_viewport_size(PHONE)  # type: ignore[arg-type]  # a ViewportSize
+    mail.set_viewport_size(PHONE)
     expect(mail.locator("#reading")).not_to_be_visible()
     mail.locator(line(mail, "Keys")).get_by_role("link").click()
     expect(mail.get_by_text("I left the keys with the neighbours.").last).to_be_visible()

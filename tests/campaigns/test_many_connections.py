@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import default
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_connection_that_is_lost_or_silent_stops_no_other(
         address = f"person{40 + number}@example.com"
         smtp_receiver.script.answer(Step.CONTENT, what, address=address)
     smtp_receiver.script.answer(Step.CONTENT, Disturbance.HANG, address="person90@example.com")
-    connect = lambda: SmtpTransport(smtp_receiver.settings(), verdict_timeout=1)  # noqa: E731
+    connect = partial(SmtpTransport, smtp_receiver.settings(), verdict_timeout=1)
     campaigns.finish(campaign, lambda _: connect)
     assert states(campaign) == {DeliveryState.SENT: 197, DeliveryState.UNCERTAIN: 3}
     received = Counter(each.envelope.recipients[0] for each in smtp_receiver.messages)

@@ -284,9 +284,9 @@ def main() -> int:
     with ExitStack() as stack:
         template = prepare_sites(stack, options.postgresql)
         for number in range(options.rounds):
-            print(f"round {number + 1}, seed {options.seed + number}: ", end="", flush=True)  # noqa: T201 - a command
+            print(f"round {number + 1}, seed {options.seed + number}: ", end="", flush=True)
             result = _one_round(template, options, random.Random(options.seed + number))
-            print(result, flush=True)  # noqa: T201 - a command
+            print(result, flush=True)
             result.check()
     return 0
 

@@ -170,7 +170,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL and Redis")
     options = parser.parse_args()
-    print(f"seed {options.seed}: ", end="", flush=True)  # noqa: T201 - a command
+    print(f"seed {options.seed}: ", end="", flush=True)
     with ExitStack() as stack:
         template = prepare_sites(stack, options.postgresql)
         from tests.servers.dovecot import DovecotServer
@@ -189,7 +189,7 @@ def main() -> int:
             dice=random.Random(options.seed),
         )
         result.check()
-        print(result, flush=True)  # noqa: T201 - a command
+        print(result, flush=True)
     return 0
 
 

@@ -179,7 +179,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL and Redis")
     options = parser.parse_args()
-    print(f"seed {options.seed}: ", end="", flush=True)  # noqa: T201 - a command
+    print(f"seed {options.seed}: ", end="", flush=True)
     with ExitStack() as stack:
         template = prepare_sites(stack, options.postgresql)
         from tests.servers.site import RunningSite
@@ -195,7 +195,7 @@ def main() -> int:
             kills=options.kills,
             dice=random.Random(options.seed),
         )
-        print(result, flush=True)  # noqa: T201 - a command
+        print(result, flush=True)
         result.check()
     return 0
 

@@ -116,7 +116,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the number of the first message")
     parser.add_argument("--failures", type=Path, default=Path("test-artefacts/parsing"))
     options = parser.parse_args()
-    print(f"parsing: seed {options.seed}", flush=True)  # noqa: T201 - a command
+    print(f"parsing: seed {options.seed}", flush=True)
     failed, slowest, began = 0, (0.0, ""), time.process_time()
     for name, raw in _messages(options):
         try:
@@ -127,7 +127,7 @@ def main() -> int:
             if failed == _MOST_SHOWN:
                 break
     spent = time.process_time() - began
-    print(  # noqa: T201 - a command
+    print(
         f"{options.messages} messages, {failed} failed, {spent:.0f} s of processor time, "
         f"the slowest {slowest[0]:.2f} s ({slowest[1]})",
         flush=True,
@@ -147,7 +147,7 @@ def _keep(raw: bytes, options: argparse.Namespace, name: str, error: Exception) 
     options.failures.mkdir(parents=True, exist_ok=True)
     file = options.failures / f"{hashlib.sha256(raw).hexdigest()[:16]}.eml"
     file.write_bytes(raw)
-    print(f"{name}: {type(error).__name__}: {error}\n  {file}", flush=True)  # noqa: T201 - a command
+    print(f"{name}: {type(error).__name__}: {error}\n  {file}", flush=True)
 
 
 def _set_up_django() -> None:

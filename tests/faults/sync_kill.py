@@ -202,7 +202,7 @@ def main() -> int:
         SEED: str(options.seed),
         LIVES: str(options.lives),
     }
-    print(f"{options.kills} kills, seed {options.seed}", flush=True)  # noqa: T201 - a command
+    print(f"{options.kills} kills, seed {options.seed}", flush=True)
     with ExitStack() as stack:
         if options.postgresql:
             from tests.servers.postgresql import PostgreSQLServer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,9 @@ from mailhub.mail.stores.imap import ImapStore
 from tests.mail.scripted_imap import CLOSE, SILENCE, ScriptedImapServer
 
 
-def _refusal(server: ScriptedImapServer, **changes: object) -> MailError:
+def _refusal(server: ScriptedImapServer, **changes: Any) -> MailError:
     with server, pytest.raises(MailError) as caught:
-        ImapStore(server.settings(**changes)).open()  # type: ignore[arg-type]  # each test's own
+        ImapStore(server.settings(**changes)).open()
     assert "top-secret" not in repr(caught.value) + str(caught.value.__cause__)
     return caught.value
 

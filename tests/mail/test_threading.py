@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,10 +125,10 @@ def connected(messages: Keys) -> set[frozenset[int]]:
 
 @given(_SETS, st.randoms(use_true_random=False), st.lists(st.integers(1, 5), min_size=1))
 def test_any_order_of_arrival_gives_the_same_conversations(
-    sets: list[frozenset[int]], random: object, sizes: list[int]
+    sets: list[frozenset[int]], random: Random, sizes: list[int]
 ) -> None:
     messages = dict(enumerate(sets))
     order = list(messages)
-    random.shuffle(order)  # type: ignore[attr-defined]  # a Random
+    random.shuffle(order)
     arriving = {name: messages[name] for name in order}
     assert in_batches(arriving, sizes) == connected(messages)

@@ -97,7 +97,7 @@ def test_flags_moves_and_deletions_of_another_client(
         other.store_flags(uids[:2], add=["\\Seen", "\\Flagged"])
         other.move(uids[2:4], "Archive")
         other.expunge(uids[4:5])
-    if "MOVE" not in ImapStoreCapabilities(user):
+    if "MOVE" not in capabilities_of(user):
         # Without MOVE the moved ones stay behind, marked, until they are expunged.
         with ImapStore(user.settings()) as other:
             other.select("INBOX", read_only=False)
@@ -108,7 +108,7 @@ def test_flags_moves_and_deletions_of_another_client(
         assert Message.objects.get(subject=subject).pk == ids[subject]
 
 
-def ImapStoreCapabilities(user: DovecotUser) -> frozenset[str]:  # noqa: N802
+def capabilities_of(user: DovecotUser) -> frozenset[str]:
     with ImapStore(user.settings()) as store:
         return store.capabilities
 
@@ -143,7 +143,7 @@ def test_a_pass_without_changes_is_a_few_octets(account: EmailAccount, user: Dov
         user.deliver(raw_message(f"m{number}"))
     sync(account, ImapStore(user.settings()))
     spoken = overheard(account, user)
-    capabilities = ImapStoreCapabilities(user)
+    capabilities = capabilities_of(user)
     if "CONDSTORE" in capabilities:
         assert spoken.count("EXAMINE") + spoken.count("SELECT") + spoken.count("UID") == 0
     if "LIST-STATUS" in capabilities:
@@ -164,7 +164,7 @@ def test_one_changed_flag_does_not_sweep_the_folder(
         other.store_flags([7], add=["\\Flagged"])
     spoken = overheard(account, user)
     assert copy(account) == truth(user)
-    if "CONDSTORE" in ImapStoreCapabilities(user):
+    if "CONDSTORE" in capabilities_of(user):
         assert spoken.count("EXAMINE") == 1
         assert (
             spoken.count("UID") == spoken.count("UID FETCH 1:4294967295 (UID FLAGS) (CHANGED") == 1
@@ -181,7 +181,7 @@ def test_what_vanished_is_told_only_by_qresync(account: EmailAccount, user: Dove
         other.expunge([3, 4, 5, 11])
     spoken = overheard(account, user)
     assert copy(account) == truth(user)
-    capabilities = ImapStoreCapabilities(user)
+    capabilities = capabilities_of(user)
     if "CONDSTORE" in capabilities:
         assert spoken.count("UID SEARCH ALL") == (0 if "QRESYNC" in capabilities else 1)
         assert spoken.count("UID FETCH") == 1

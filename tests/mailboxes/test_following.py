@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import pytest
 
 from mailboxes.models import SkippedMessage
 from mailhub.mail.errors import CommandRefused, ProtocolViolation
 from mailhub.mail.server import PasswordLogin
-from mailhub.mail.stores.base import Changes
+from mailhub.mail.stores.base import Changes, RemoteMessage
 from mailhub.mail.stores.in_memory import InMemoryStore
 from tests.mailboxes.conftest import PASSWORD, Mailbox, raw_message
 
@@ -152,7 +154,9 @@ def test_an_interrupted_pass_follows_from_the_old_checkpoint(filled: Mailbox) ->
     filled.remote.deliver(raw_message("new"))
 
     class Broken(InMemoryStore):
-        def fetch(self, *_: object, **__: object) -> object:  # type: ignore[override]
+        def fetch(
+            self, uids: Sequence[int], *, headers_only: bool = False
+        ) -> Iterator[RemoteMessage]:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

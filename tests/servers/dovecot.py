@@ -39,14 +39,12 @@ class DovecotUser:
     name: str
     password: str
 
-    def settings(
-        self, encryption: Encryption = Encryption.TLS, **changes: object
-    ) -> ServerSettings:
+    def settings(self, encryption: Encryption = Encryption.TLS, **changes: Any) -> ServerSettings:
         """How to reach this user's mailbox; `changes` replace fields of the settings."""
         return self.server.settings(self.name, self.password, encryption, **changes)
 
     def pop3_settings(
-        self, encryption: Encryption = Encryption.TLS, **changes: object
+        self, encryption: Encryption = Encryption.TLS, **changes: Any
     ) -> ServerSettings:
         """How to reach this user's inbox over POP3."""
         server = self.server
@@ -179,10 +177,10 @@ class DovecotServer:
         user: str,
         password: str,
         encryption: Encryption = Encryption.TLS,
-        **changes: object,
+        **changes: Any,
     ) -> ServerSettings:
         """How to log in as a user; `changes` replace fields of the settings."""
-        values: dict[str, object] = {
+        values: dict[str, Any] = {
             "protocol": Protocol.IMAP,
             "host": "localhost",
             "port": self.tls_port if encryption is Encryption.TLS else self.port,
@@ -192,7 +190,7 @@ class DovecotServer:
             "guard": HostGuard.allowing(["127.0.0.0/8", "::1/128"]),
             "ca_file": self.ca_file,
         }
-        return ServerSettings(**(values | changes))  # type: ignore[arg-type]  # checked at run time
+        return ServerSettings(**(values | changes))
 
     def _configuration(self) -> str:
         capability = ""

@@ -335,7 +335,7 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 self._answer(Refusal(404, "NotFoundException", "No such operation."))
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  the names are http.server's
+    do_GET = do_POST = do_PUT = do_DELETE = _serve
 
     def _act(self, outcome: Refusal | Disturbance | str) -> None:
         if outcome is Disturbance.HANG:

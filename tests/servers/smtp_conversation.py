@@ -89,24 +89,24 @@ class Conversation(SMTP):
             self.close_now()
         await asyncio.Event().wait()
 
-    async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802  aiosmtpd's name
+    async def smtp_EHLO(self, hostname: str) -> None:
         self._note(f"EHLO {hostname}")
         if not self.receiver.extended:
             await self.push("500 5.5.1 Command unknown")
         elif not await self.scripted(Step.HELLO):
             await super().smtp_EHLO(hostname)
 
-    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
+    async def smtp_STARTTLS(self, arg: str) -> None:
         self._note("STARTTLS")
         if not await self.scripted(Step.STARTTLS):
             await super().smtp_STARTTLS(arg)
 
-    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
+    async def smtp_AUTH(self, arg: str) -> None:
         self._note(f"AUTH {arg.split(maxsplit=1)[0]}")
         if not await self.scripted(Step.LOGIN):
             await super().smtp_AUTH(arg)
 
-    async def smtp_MAIL(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
+    async def smtp_MAIL(self, arg: str) -> None:
         self._note(f"MAIL {arg}")
         login_needed = bool(self.receiver.users or self.receiver.tokens)
         assert self.session is not None
@@ -115,13 +115,13 @@ class Conversation(SMTP):
         elif not await self.scripted(Step.MAIL, _address(arg)):
             await super().smtp_MAIL(arg)
 
-    async def smtp_RCPT(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
+    async def smtp_RCPT(self, arg: str) -> None:
         self._note(f"RCPT {arg}")
         assert self.envelope is not None
         if not self.envelope.mail_from or not await self.scripted(Step.RCPT, _address(arg)):
             await super().smtp_RCPT(arg)
 
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
+    async def smtp_DATA(self, arg: str) -> None:
         self._note("DATA")
         assert self.envelope is not None
         if self.envelope.rcpt_tos and await self.scripted(Step.DATA):
@@ -137,11 +137,11 @@ class Conversation(SMTP):
             await self.disturb(disturbance)
         await super().smtp_DATA(arg)
 
-    async def smtp_RSET(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
+    async def smtp_RSET(self, arg: str) -> None:
         self._note("RSET")
         await super().smtp_RSET(arg)
 
-    async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
+    async def smtp_QUIT(self, arg: str) -> None:
         self._note("QUIT")
         await super().smtp_QUIT(arg)
 
@@ -165,7 +165,7 @@ class _Handler:
     def __init__(self, receiver: SmtpReceiver) -> None:
         self.receiver = receiver
 
-    async def handle_EHLO(  # noqa: N802  the name is aiosmtpd's
+    async def handle_EHLO(
         self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
@@ -180,11 +180,11 @@ class _Handler:
             kept.insert(1, "250-PIPELINING")
         return kept
 
-    async def auth_XOAUTH2(self, server: Any, args: list[str]) -> AuthResult:  # noqa: N802  aiosmtpd's name
+    async def auth_XOAUTH2(self, server: Any, args: list[str]) -> AuthResult:
         fields = b64decode(args[1]).decode().split("\x01")
         return await self._bearer(server, fields[0].removeprefix("user="), fields[1])
 
-    async def auth_OAUTHBEARER(self, server: Any, args: list[str]) -> AuthResult:  # noqa: N802  aiosmtpd's name
+    async def auth_OAUTHBEARER(self, server: Any, args: list[str]) -> AuthResult:
         fields = b64decode(args[1]).decode().split("\x01")
         user = fields[0].split(",")[1].removeprefix("a=")
         user = user.replace("=2C", ",").replace("=3D", "=")
@@ -199,7 +199,7 @@ class _Handler:
         await server.challenge_auth('{"status":"invalid_token"}')
         return AuthResult(success=False, handled=False)
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's name
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         sender = "" if envelope.mail_from == "<>" else envelope.mail_from
         received = ReceivedMessage(
             Envelope(sender, tuple(envelope.rcpt_tos)), bytes(envelope.content)

@@ -59,7 +59,7 @@ class Slot:
             return str(escape(value)) if self.html and _MARKUP.search(value) else value
         if self.default is not None:
             # Liquid, too, takes what the template's author wrote as finished HTML.
-            literal = Markup(self.default) if self.html else self.default  # noqa: S704  as above
+            literal = Markup(self.default) if self.html else self.default  # noqa: S704 - as above
             value = liquid_default(value, literal)
         return to_liquid_string(value, self.html)
 

@@ -194,7 +194,7 @@ _last_date: tuple[int, str] = (0, "")
 
 def _date(seconds: float | None) -> str:
     """RFC 5322 date in UTC, made once a second."""
-    global _last_date  # noqa: PLW0603  a cache of one value; a race costs a repeated format
+    global _last_date  # noqa: PLW0603 - a cache of one value; a race costs a repeated format
     now = int(time() if seconds is None else seconds)
     known, text = _last_date
     if known != now:

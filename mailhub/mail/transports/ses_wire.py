@@ -114,7 +114,7 @@ class SesWire:
             raise closed.error from closed
 
     def _ask(self, call: Any, request: dict[str, Any], watch: _Watch) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
         try:
             answer: dict[str, Any] = call(**request)
@@ -130,7 +130,7 @@ class SesWire:
 
 
 def _not_connected(error: Exception, *, has_begun: bool = False) -> MailError | ClosedEarly:
-    from botocore import exceptions as aws  # noqa: PLC0415
+    from botocore import exceptions as aws  # noqa: PLC0415 - as above
 
     if isinstance(
         error, aws.NoCredentialsError | aws.PartialCredentialsError | aws.ProfileNotFound

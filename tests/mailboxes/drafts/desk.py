@@ -47,6 +47,13 @@ def parsed(content: bytes) -> EmailMessage:
     return found
 
 
+def text_of(message: EmailMessage) -> str:
+    """Its plain text, without the line end that a program adds."""
+    part = message.get_body(("plain",))
+    assert part is not None
+    return str(part.get_content()).strip()
+
+
 def received(receiver: SmtpReceiver) -> EmailMessage:
     [message] = receiver.messages
     return parsed(message.content)

@@ -13,7 +13,7 @@ from mailboxes.models import Draft, DraftPiece, DraftRemoval
 from mailboxes.outbox.sending import send_due
 from tests.access.test_who_may_do_what import content_of
 from tests.mailboxes.conftest import raw_message
-from tests.mailboxes.drafts.desk import Desk, at, parsed, upload
+from tests.mailboxes.drafts.desk import Desk, at, parsed, text_of, upload
 from tests.servers.smtp import SmtpReceiver
 
 
@@ -78,9 +78,8 @@ def test_an_edit_of_another_program_is_taken_in_under_the_same_id(desk: Desk) ->
     assert edited["copy"] == "kept"
     desk.change(draft, textBody="At two?")
     copy_due()
-    assert [message.get_body(("plain",)).get_content().strip() for message in desk.there()] == [  # type: ignore[union-attr]
-        "At two?"
-    ]
+    [there] = desk.there()
+    assert text_of(there) == "At two?"
 
 
 def test_an_edit_that_keeps_our_marks_is_told_from_our_copy(rich: Desk) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from django.db import connections
 
@@ -19,8 +19,8 @@ QUICK = {"look_every": 0.05, "first_pause": 0.05, "longest_pause": 0.2, "stop_wi
 class Watching:
     """A watcher in a thread of its own, with these habits; it has ended well after the block."""
 
-    def __init__(self, **habits: float) -> None:
-        self._habits = Habits(**(QUICK | habits))  # type: ignore[arg-type]  # `most` is whole
+    def __init__(self, **habits: Any) -> None:
+        self._habits = Habits(**(QUICK | habits))
         self._thread = threading.Thread(target=self._run)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop
