@@ -214,18 +214,10 @@ class CampaignAdmin(HistoryAdmin):
             self.message_user(request, f"{changed} {done}.", messages.SUCCESS)
 
 
-class EventInline(TabularInline):
+class EventInline(LookedAtInline):
     model = DeliveryEvent
     fields = readonly_fields = ("at", "kind", "verdict", "is_automatic", "source", "details")
     ordering = ("at",)
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Delivery)

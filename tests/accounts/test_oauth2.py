@@ -8,7 +8,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -24,17 +23,16 @@ from mailhub.mail.host_guard import HostGuard
 from mailhub.mail.token_endpoint import TokenEndpoint
 from tests.people import People
 from tests.servers.certificates import make_certificate
+from tests.servers.http_server import QuietHandler, QuietServer
 
 LOCAL = HostGuard.allowing(["127.0.0.0/8", "::1/128"])
 
 
-class Provider(ThreadingHTTPServer):
+class Provider(QuietServer):
     """Replaces the refresh token at each use, and refuses one that was used before."""
 
-    daemon_threads = True
-
     def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
+        super().__init__(_Answer)
         certificate, key = make_certificate(folder, "localhost")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
@@ -54,11 +52,8 @@ class Provider(ThreadingHTTPServer):
                   "guard": LOCAL, "timeout": 5.0, "ca_file": self.ca_file}  # fmt: skip
         return TokenEndpoint(**(values | changes))
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that break off are what some tests are about."""
 
-
-class _Answer(BaseHTTPRequestHandler):
+class _Answer(QuietHandler):
     server: Provider
 
     def do_POST(self) -> None:
@@ -82,9 +77,6 @@ class _Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -26,6 +25,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from tests.servers.certificates import make_certificate
+from tests.servers.http_server import QuietHandler, QuietServer
 
 
 @dataclass(frozen=True)
@@ -272,18 +272,13 @@ def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Listener(QuietServer):
     def __init__(self, provider: TokenServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
+        super().__init__(_Answer)
         self.provider = provider
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that break off are what some tests are about."""
 
-
-class _Answer(BaseHTTPRequestHandler):
+class _Answer(QuietHandler):
     server: _Listener
 
     def do_POST(self) -> None:
@@ -332,9 +327,6 @@ class _Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,12 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.servers.http_server import QuietHandler, QuietServer
 
 
 @dataclass(frozen=True)
@@ -111,19 +112,13 @@ class Receiver:
         return self._let_go.wait(seconds)
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
+class _Listener(QuietServer):
     def __init__(self, receiver: Receiver) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.receiver = receiver
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that break off are what some tests are about."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: _Listener
     protocol_version = "HTTP/1.1"
     # Headers and body leave at once.
@@ -159,9 +154,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(script.body)))
         self.end_headers()
         self.wfile.write(script.body)
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
 
 
 @pytest.fixture

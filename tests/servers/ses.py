@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
@@ -28,6 +27,7 @@ from mailhub.mail.transports.base import Envelope
 from mailhub.mail.transports.in_memory import Disturbance, ReceivedMessage, Script, Step
 from mailhub.mail.transports.ses import SesSettings
 from tests.servers.aws_signature import signature_fault
+from tests.servers.http_server import QuietHandler, QuietServer
 
 REGION = "eu-west-1"
 KEYS = AwsKeys("AKIATESTTESTTEST", "a-secret-access-key-9c41")
@@ -285,20 +285,15 @@ class SesFake:
             }
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Listener(QuietServer):
     request_queue_size = 128
 
     def __init__(self, fake: SesFake) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.fake = fake
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that break off are what some tests are about."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: _Listener
     protocol_version = "HTTP/1.1"
     wbufsize = -1
@@ -384,9 +379,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(octets)))
         self.end_headers()
         self.wfile.write(octets)
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
 
 
 def _listed(address: str, reason: str) -> dict[str, Any]:

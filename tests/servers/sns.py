@@ -12,7 +12,6 @@ import threading
 import uuid
 from collections import deque
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from tests.servers.certificates import make_certificate
+from tests.servers.http_server import QuietHandler, QuietServer
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:mail-events"
 _NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
@@ -93,19 +93,13 @@ class SnsFake:
         return {"Type": kind, "MessageId": str(uuid.uuid4()), "TopicArn": TOPIC, "Timestamp": now}
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
+class _Listener(QuietServer):
     def __init__(self, fake: SnsFake) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.fake = fake
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that break off are what some tests are about."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: _Listener
 
     def do_GET(self) -> None:
@@ -117,9 +111,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Quiet."""
 
 
 def _certificate(key: rsa.RSAPrivateKey) -> bytes:

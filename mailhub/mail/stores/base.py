@@ -8,15 +8,14 @@ hand over is left out of an iteration, never raised in the middle of it.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from types import TracebackType
-from typing import Self
 
 from mailhub.mail.octets import FileOctets, whole_of
+from mailhub.mail.opened import Opened
 from mailhub.mail.parsing import ParsedMessage
 from mailhub.mail.parsing.part_tree import Part
 
@@ -148,16 +147,8 @@ class ReadMessage:
     contents: tuple[bytes, ...] = field(default=(), repr=False)
 
 
-class Store(ABC):
+class Store(Opened):
     """One open mailbox account."""
-
-    @abstractmethod
-    def open(self) -> None:
-        """Connect and log in, unless that is done already. Raises MailError."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Log out; never raises."""
 
     @property
     @abstractmethod
@@ -290,15 +281,3 @@ class Store(ABC):
     @abstractmethod
     def create_folder(self, path: str) -> None:
         """Create a folder; nothing happens where it exists."""
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mailhub.mail.errors import FolderMissing, LoginDeferred, LoginFailed, MailError
-from mailhub.mail.server import Login, OAuth2Login, PasswordLogin
+from mailhub.mail.server import Login
 from mailhub.mail.stores.base import FolderStatus, Role
+from mailhub.mail.stores.in_memory_login import account_of
 
 _CAPABILITIES = frozenset({"IMAP4REV1", "UIDPLUS", "MOVE", "SPECIAL-USE", "CONDSTORE", "OBJECTID"})
 _SPECIAL_USE = {
@@ -226,11 +227,4 @@ class InMemoryMailServer:
             raise LoginDeferred(self.misbehaviour.defer_login)
         if self.misbehaviour.refuse_login:
             raise LoginFailed(self.misbehaviour.refuse_login)
-        account = self.accounts.get(login.username) if login else None
-        if isinstance(login, PasswordLogin):
-            secret = login.password
-        else:
-            secret = login.access_token() if isinstance(login, OAuth2Login) else ""
-        if account is None or account.password != secret:
-            raise LoginFailed("The server refused the login: wrong user name or password.")
-        return account
+        return account_of(self.accounts, login)

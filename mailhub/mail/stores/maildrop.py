@@ -7,11 +7,11 @@ manager over one logged-in session and serves one thread. Methods raise `MailErr
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
+
+from mailhub.mail.opened import Opened
 
 # No honest list is longer, and a longer one would fill our memory.
 MOST_MESSAGES = 500_000
@@ -45,12 +45,8 @@ class Retrieved:
     refusal: str = ""
 
 
-class Maildrop(ABC):
+class Maildrop(Opened):
     """One open POP3 session."""
-
-    @abstractmethod
-    def open(self) -> None:
-        """Connect and log in, unless that is done already. Raises MailError."""
 
     @abstractmethod
     def close(self) -> None:
@@ -96,15 +92,3 @@ class Maildrop(ABC):
 
         Raises CommandRefused where the server says that it did not delete all.
         """
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

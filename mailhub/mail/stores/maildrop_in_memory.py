@@ -20,11 +20,11 @@ from mailhub.mail.errors import (
     CapabilityMissing,
     CommandRefused,
     ConnectionFailed,
-    LoginFailed,
     ProtocolViolation,
 )
 from mailhub.mail.living_token import with_living_token
-from mailhub.mail.server import Login, OAuth2Login, PasswordLogin
+from mailhub.mail.server import Login
+from mailhub.mail.stores.in_memory_login import account_of
 from mailhub.mail.stores.maildrop import LARGEST_MESSAGE, ListedMessage, Maildrop, Retrieved
 
 _CAPABILITIES = frozenset({"TOP", "UIDL", "USER", "PIPELINING", "RESP-CODES"})
@@ -92,13 +92,7 @@ class InMemoryMaildropServer:
 
     def log_in(self, login: Login | None) -> InMemoryMaildropAccount:
         """The account of a login. Raises LoginFailed."""
-        account = self.accounts.get(login.username) if login else None
-        if isinstance(login, PasswordLogin):
-            secret = login.password
-        else:
-            secret = login.access_token() if isinstance(login, OAuth2Login) else ""
-        if account is None or account.password != secret:
-            raise LoginFailed("The server refused the login: wrong user name or password.")
+        account = account_of(self.accounts, login)
         self.sessions += 1
         return account
 

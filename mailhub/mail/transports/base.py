@@ -12,14 +12,14 @@ fails, encryption is refused, the server cannot be reached.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from types import TracebackType
-from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from mailhub.mail.errors import MailError, Reply
+from mailhub.mail.opened import Opened
 from mailhub.mail.transports.octets import Content
 
 Key = TypeVar("Key")
@@ -98,20 +98,13 @@ class Need(Enum):
 Sending = Generator[Pause | Need | tuple[Key, Outcome], None, None]
 
 
-class Transport(ABC):
+class Transport(Opened):
     """One open way to a mail server."""
 
-    @abstractmethod
-    def open(self) -> None:
-        """Connect and log in, unless that is done already. Raises MailError."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Say goodbye; never raises."""
-
-    @abstractmethod
     def send(self, envelope: Envelope, content: Content) -> Outcome:
         """Send one message, opening the connection where needed."""
+        [(_, outcome)] = list(self.send_many([Job(None, envelope, content)]))
+        return outcome
 
     @abstractmethod
     def send_many(
@@ -140,15 +133,3 @@ class Transport(ABC):
         A run that is closed between two outcomes leaves a connection that can be used.
         """
         yield from self.send_many(jobs, before_data=before_data)
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -80,10 +80,6 @@ class ConnectedTransport(Transport):
         """Whether there is a connection and the server has not closed it."""
         return self._session is not None and self._session.is_alive()
 
-    def send(self, envelope: Envelope, content: Content) -> Outcome:
-        [(_, outcome)] = list(self.send_many([Job(None, envelope, content)]))
-        return outcome
-
     def send_many(
         self,
         jobs: Iterable[Job[Key]],

@@ -18,8 +18,8 @@ from mailhub.mail.errors import (
     RateExceeded,
     Reply,
 )
-from mailhub.mail.transports.base import Envelope, Job, Key, Outcome, Result, Transport
-from mailhub.mail.transports.octets import Content, crlf_lines, seven_bit
+from mailhub.mail.transports.base import Job, Key, Outcome, Result, Transport
+from mailhub.mail.transports.octets import crlf_lines, seven_bit
 from mailhub.mail.transports.pacing import NoPace, Pace
 from mailhub.mail.transports.ses_wire import ClosedEarly, SesWire
 
@@ -83,10 +83,6 @@ class SesTransport(Transport):
 
     def close(self) -> None:
         self._wire = None
-
-    def send(self, envelope: Envelope, content: Content) -> Outcome:
-        [(_, outcome)] = list(self.send_many([Job(None, envelope, content)]))
-        return outcome
 
     def send_many(
         self,

@@ -65,14 +65,8 @@ class SmtpTransport(ConnectedTransport):
         settings = replace(self.settings, login=login)
         wire = SmtpWire(settings, self._local_hostname or own_name())
         wire.dial()
-        try:
+        with wire.or_hang_up():
             log_in(wire.ask, wire.esmtp_features.get("auth", "").split(), settings)
-        except ConnectionLost as lost:
-            wire.hang_up()
-            raise lost.error from lost
-        except BaseException:
-            wire.hang_up()
-            raise
         return _SmtpSession(wire, self._verdict_timeout)
 
 

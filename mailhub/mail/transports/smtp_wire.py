@@ -11,7 +11,8 @@ import select
 import smtplib
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from time import monotonic
 from typing import Any
@@ -92,8 +93,14 @@ class SmtpWire(smtplib.SMTP):
 
         Raises MailError; nothing is left open then.
         """
-        try:
+        with self.or_hang_up():
             self._dial()
+
+    @contextmanager
+    def or_hang_up(self) -> Iterator[None]:
+        """Where the block fails, nothing is left open; a lost connection raises its MailError."""
+        try:
+            yield
         except ConnectionLost as lost:
             self.hang_up()
             raise lost.error from lost
