@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.models import Tenant
-from contacts.admin_forms import ContactForm, SegmentForm, SuppressionForm
+from contacts.admin_forms import ContactForm, ContactListForm, SegmentForm, SuppressionForm
 from contacts.csv_export import export_contacts
 from contacts.listing import segments_naming
 from contacts.models import (
@@ -127,6 +127,7 @@ class SuppressionAdmin(LargeTableAdmin):
 
 @admin.register(ContactList)
 class ContactListAdmin(LargeTableAdmin):
+    form = ContactListForm
     list_display = ("name", "opt_in", "tenant", "members", "trouble", "created_at")
     list_filter = ("opt_in", "tenant")
     search_fields = ("name",)

@@ -12,6 +12,7 @@ from contacts.addresses import InvalidAddress, normalise_email
 from contacts.attributes import InvalidAttributes, check_attributes
 from contacts.contact_rows import BadName, check_name
 from contacts.models import Contact, ContactList, Segment, Suppression
+from contacts.models.folded_text import caseless
 from contacts.segments.language import read_rule
 from mailhub.errors import InvalidInput
 from mailhub.generic_bases import ModelForm
@@ -78,6 +79,22 @@ class SuppressionForm(ModelForm):
 
     def clean_email(self) -> str:
         return _clean_email(self)
+
+
+class ContactListForm(ModelForm):
+    class Meta:
+        model = ContactList
+        fields = ("tenant", "name", "description", "opt_in", "from_email", "account")
+
+    def clean(self) -> dict[str, Any]:
+        """The name is to be the tenant's only one, however it is written."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        alike = ContactList.objects.filter(
+            tenant=cleaned.get("tenant"), name_caseless=caseless(cleaned.get("name", ""))
+        )
+        if alike.exclude(pk=self.instance.pk).exists():
+            self.add_error("name", "There is a list of this name already.")
+        return cleaned
 
 
 class SegmentForm(ModelForm):

@@ -90,7 +90,7 @@ class ListViewSet(TenantViewSet[ContactList]):
     @extend_schema(responses={201: ListSerializer})
     @idempotent()
     def create(self, request: Request) -> Response:
-        """Make a list: 409 where there is one of this name."""
+        """Make a list: 409 where there is one of this name, however that is written."""
         return Response(self._values([self.write(request)])[0], status=201)
 
     def retrieve(self, request: Request, pk: str) -> Response:

@@ -261,6 +261,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("name", models.CharField(max_length=100)),
+                (
+                    "name_caseless",
+                    contacts.models.folded_text.CaselessTextField(
+                        blank=True, default="", editable=False, max_length=300, source="name"
+                    ),
+                ),
                 ("description", models.CharField(blank=True, max_length=500)),
                 (
                     "opt_in",
@@ -310,7 +316,7 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["tenant", "id"], name="contact_list_newest")],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("tenant", "name"), name="contact_list_name_in_tenant"
+                        fields=("tenant", "name_caseless"), name="contact_list_name_in_tenant"
                     )
                 ],
             },

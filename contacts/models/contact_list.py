@@ -6,8 +6,11 @@ from django.db import models
 
 from accounts.models import EmailAccount, Tenant, User
 from accounts.scope import TenantOwned, TenantQuerySet
+from contacts.models.folded_text import CaselessTextField
 
 LONGEST_LIST_NAME = 100
+# A letter may become three without its case.
+_LONGEST_CASELESS_NAME = 3 * LONGEST_LIST_NAME
 
 
 class OptIn(models.TextChoices):
@@ -18,7 +21,9 @@ class OptIn(models.TextChoices):
 
 
 class ContactList(TenantOwned):
-    """Who is added to a list with double opt-in is asked by mail, and pending until then.
+    """A tenant has one list of a name, however that is written.
+
+    Who is added to a list with double opt-in is asked by mail, and pending until then.
 
     The question goes by `account`, or by the installation's own sender, from `from_email`;
     empty, from the account's address. `trouble` says why it could not be asked lately, and
@@ -28,6 +33,7 @@ class ContactList(TenantOwned):
     id = models.BigAutoField(primary_key=True)
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+", db_index=False)
     name = models.CharField(max_length=LONGEST_LIST_NAME)
+    name_caseless = CaselessTextField(source="name", max_length=_LONGEST_CASELESS_NAME)
     description = models.CharField(max_length=500, blank=True)
     opt_in = models.CharField(max_length=6, choices=OptIn.choices, default=OptIn.SINGLE)
     account = models.ForeignKey(
@@ -47,7 +53,9 @@ class ContactList(TenantOwned):
     class Meta:
         db_table = "contact_lists"
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "name"], name="contact_list_name_in_tenant")
+            models.UniqueConstraint(
+                fields=["tenant", "name_caseless"], name="contact_list_name_in_tenant"
+            )
         ]
         indexes = [models.Index(fields=["tenant", "id"], name="contact_list_newest")]
 

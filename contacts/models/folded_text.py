@@ -21,6 +21,11 @@ def fold(text: str) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()
 
 
+def caseless(text: str) -> str:
+    """The text without case alone: `Straße` and `STRASSE` both become `strasse`."""
+    return unicodedata.normalize("NFKC", text.casefold())
+
+
 class FoldedTextField(models.CharField):  # type: ignore[type-arg]  # not subscriptable at runtime
     """Follows another field of the row: its text, folded, cut to this field's length."""
 
@@ -40,6 +45,16 @@ class FoldedTextField(models.CharField):  # type: ignore[type-arg]  # not subscr
         folded = self.folded(getattr(model_instance, self.source))
         setattr(model_instance, self.attname, folded)
         return folded
+
+
+class CaselessTextField(FoldedTextField):
+    """Follows another field of the row: its text without case alone, the same on each database.
+
+    To hold a name once, however it is written.
+    """
+
+    def folded(self, text: str) -> str:
+        return caseless(text)[: self.max_length]
 
 
 @models.CharField.register_lookup

@@ -111,6 +111,22 @@ def test_chosen_contacts_are_exported_and_suppressed(people: People, operator: C
     assert b"ann@example.com" not in found
 
 
+def test_a_name_of_a_list_is_taken_once_however_it_is_written(
+    people: People, operator: Client
+) -> None:
+    ContactList.objects.create(tenant=people.tenant, name="Grüße")
+    address = "/admin/contacts/contactlist/add/"
+    for tenant, name, status in (
+        (people.tenant, "GRÜSSE", 200),
+        (people.other_tenant, "GRÜSSE", 302),
+        (people.tenant, "Grusse", 302),
+    ):
+        form = {"tenant": str(tenant.pk), "name": name, "opt_in": "single"}
+        answer = operator.post(address, form)
+        assert answer.status_code == status
+        assert (b"There is a list of this name already." in answer.content) == (status == 200)
+
+
 def test_a_list_that_a_segment_asks_for_is_not_deleted(people: People, operator: Client) -> None:
     news = ContactList.objects.create(tenant=people.tenant, name="News")
     rule = {"not": {"list": news.pk}}

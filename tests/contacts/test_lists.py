@@ -49,11 +49,15 @@ def test_a_list_is_made_read_changed_and_removed(people: People) -> None:
 def test_a_name_is_taken_once_in_a_tenant(people: People) -> None:
     key = make_list(people.member, "News")
     other = make_list(people.member, "Offers")
-    for answer in (
-        people.member.api.post("/api/lists", {"name": "News"}),
-        people.member.api.patch(f"/api/lists/{other}", {"name": "News"}),
-    ):
-        assert (answer.status_code, answer.json()["error"]) == (409, "list_exists")
+    umlaut = make_list(people.member, "Grüße")
+    for name, mine in (("News", key), ("news", key), ("NEWS", key), ("GRÜSSE", umlaut)):
+        for answer in (
+            people.member.api.post("/api/lists", {"name": name}),
+            people.member.api.patch(f"/api/lists/{other}", {"name": name}),
+        ):
+            assert (answer.status_code, answer.json()["error"]) == (409, "list_exists"), name
+        assert people.member.api.patch(f"/api/lists/{mine}", {"name": name}).status_code == 200
+    assert make_list(people.member, "Grusse") not in (key, umlaut)
     assert make_list(people.stranger, "News") != key
 
 

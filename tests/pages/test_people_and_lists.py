@@ -78,8 +78,9 @@ def test_a_list_that_asks_needs_a_sender(people: People, visit: Visit) -> None:
     client.post("/contacts/lists/new", {**form, "account_id": str(account.pk)})
     assert ContactList.objects.get().account == account
     client.post("/contacts/lists/new", {**form, "name": "Same", "account_id": str(account.pk)})
-    taken = client.post("/contacts/lists/new", {"name": "Same", "opt_in": "single"})
-    assert "There is a list of this name already." in taken.text
+    for name in ("Same", "SAME"):
+        taken = client.post("/contacts/lists/new", {"name": name, "opt_in": "single"})
+        assert "There is a list of this name already." in taken.text
 
 
 def test_addresses_are_typed_onto_a_list(people: People, visit: Visit, news: ContactList) -> None:
