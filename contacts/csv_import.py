@@ -68,15 +68,6 @@ class Heading:
     rows: list[list[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What an import would make of a file: each column with its target, and a few rows."""
-
-    columns: list[str]
-    targets: list[str]
-    rows: list[list[str]]
-
-
 def start_import(
     caller: Caller,
     file: Readable,
@@ -123,17 +114,6 @@ def _columns_of(heading: Heading, mapping: Mapping[str, str | None]) -> dict[str
         "offset": heading.offset,
         "line": heading.line,
     }
-
-
-def preview_rows(
-    file: Readable, count: int = 5, mapping: Mapping[str, str | None] | None = None
-) -> Preview:
-    """The columns of the file, what each would become, and its first rows.
-
-    Stores nothing. Raises InvalidInput as `start_import` does.
-    """
-    heading = read_heading(file)
-    return Preview(heading.columns, map_columns(heading.columns, mapping), heading.rows[:count])
 
 
 def read_heading(file: Readable) -> Heading:

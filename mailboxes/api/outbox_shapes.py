@@ -22,13 +22,6 @@ from mailhub.mail.bounce import Action, Verdict
 _LONGEST_ADDRESS = 320
 
 
-class RejectedSerializer(serializers.Serializer[Any]):
-    """A recipient whom the server refused, in its words."""
-
-    address = serializers.CharField()
-    reason = serializers.CharField()
-
-
 class BouncedSerializer(serializers.Serializer[Any]):
     """A recipient whom a server took it for and it came back from, in that server's words."""
 

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
-from contacts.csv_import import carry_on, preview_rows
+from contacts.csv_import import carry_on, read_heading
 from contacts.models import Contact, ContactList, ImportChunk, ImportJob, ListMember
 from contacts.tasks import run_import
 from contacts.workbook_reading import read_as_csv
@@ -147,7 +147,7 @@ def octets_read_for_a_preview(people: int) -> int:
     heading = '<row r="1"><c t="s"><v>0</v></c></row>'
     content = workbook(heading + rows, texts=f"<si><t>E-Mail</t></si>{texts}")
     file = _CountedReads(content)
-    assert len(preview_rows(file).rows) == 5
+    assert len(read_heading(file).rows) >= 5
     return file.octets
 
 

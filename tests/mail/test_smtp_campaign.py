@@ -10,7 +10,7 @@ from mailhub.mail.merge import MergeTemplate
 from mailhub.mail.message import Address, Attachment
 from mailhub.mail.transports.base import Envelope, Job, Outcome, Result
 from mailhub.mail.transports.in_memory import Disturbance, Step
-from mailhub.mail.transports.pool import TransportPool
+from mailhub.mail.transports.smtp import SmtpTransport
 from tests.servers.smtp import SmtpReceiver
 
 
@@ -37,11 +37,11 @@ def test_everybody_gets_their_own_mail_once_whatever_the_server_does(
         return Job(number, Envelope(f"bounce+{number}@example.org", (recipient.address,)), content)
 
     def send(batch: range) -> dict[int, Outcome]:
-        with pool.transport() as transport:
+        with SmtpTransport(smtp_receiver.settings()) as transport:
             return dict(transport.send_many(map(job, batch)))
 
     outcomes: dict[int, Outcome] = {}
-    with TransportPool(smtp_receiver.settings(), 3) as pool, ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(4) as threads:
         for part in threads.map(send, [range(start, start + 20) for start in range(0, 120, 20)]):
             outcomes |= part
 

@@ -2,7 +2,7 @@
 
 A transport takes an `Envelope` (who, to whom) and the finished bytes of a message and
 answers with an `Outcome`. It is a context manager that keeps its connections open
-between sends; one transport serves one thread, a pool of them serves many.
+between sends; one transport serves one thread.
 
 A send never raises for what happens to one message: refusals, lost connections and
 time-outs are outcomes, because the caller must write each of them down. It raises

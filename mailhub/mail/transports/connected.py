@@ -76,10 +76,6 @@ class ConnectedTransport(Transport):
         if session is not None:
             session.abort()
 
-    def is_alive(self) -> bool:
-        """Whether there is a connection and the server has not closed it."""
-        return self._session is not None and self._session.is_alive()
-
     def send_many(
         self,
         jobs: Iterable[Job[Key]],
