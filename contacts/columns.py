@@ -1,7 +1,8 @@
 """What each column of a file becomes: a field, an attribute, or nothing.
 
 A target is `email`, `first_name`, `last_name`, `company`, `status`, `attributes` (a JSON
-object), `attributes.<key>`, or "" for a column that is left out.
+object), `attributes.<key>`, or "" for a column that is left out. What becomes `status` can
+make a contact one that no campaign writes to, and never the reverse.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from contacts.attributes import LONGEST_KEY
 from contacts.models import fold
+from contacts.status_words import read_status
 from mailhub.errors import InvalidInput
 
 NAMES = ("first_name", "last_name", "company")
@@ -53,19 +55,28 @@ _ALIASES: dict[str, str] = {
             "organizationname firma unternehmen societe entreprise empresa azienda bedrijf "
             "foretag business employer"
         ),
+        "status": (
+            "status subscriptionstatus subscriberstatus emailstatus mailstatus contactstatus "
+            "memberstatus optinstatus newsletterstatus marketingstatus emailmarketingstatus "
+            "consentstatus emailconsentstatus abostatus anmeldestatus statut"
+        ),
     }.items()
     for alias in aliases.split()
 }
 
 
 def map_columns(
-    columns: Sequence[str], mapping: Mapping[str, str | None] | None = None
+    columns: Sequence[str],
+    mapping: Mapping[str, str | None] | None = None,
+    rows: Sequence[Sequence[str]] = (),
 ) -> list[str]:
     """The target of each column.
 
     `mapping` names columns by their heading; null leaves one out. Columns that it does not
-    name are recognised by their usual headings, the rest become attributes. Raises
-    InvalidInput (details.fields.mapping or .file).
+    name are recognised by their usual headings, the rest become attributes. `rows` are the
+    first of the file: a column whose heading says status is that of something else, and an
+    attribute, where one of them holds a word that is none of a contact's. Raises InvalidInput
+    (details.fields.mapping or .file).
     """
     if len(columns) > MOST_COLUMNS:
         raise InvalidInput.field("file", f"The file has more than {MOST_COLUMNS} columns.")
@@ -75,7 +86,8 @@ def map_columns(
     is_own_export = set(EXPORT_COLUMNS) <= set(columns)
     for position, column in enumerate(columns):
         if targets[position] is None:
-            target = _recognise(column, position, taken, is_own_export=is_own_export)
+            values = [row[position] for row in rows if position < len(row)]
+            target = _recognise(column, position, taken, values, is_own_export=is_own_export)
             targets[position] = target
             taken.add(target)
     chosen = [target or "" for target in targets]
@@ -123,11 +135,21 @@ def _check_target(target: str) -> str:
     )
 
 
-def _recognise(column: str, position: int, taken: set[str], *, is_own_export: bool) -> str:
+def _recognise(
+    column: str,
+    position: int,
+    taken: set[str],
+    values: Sequence[str],
+    *,
+    is_own_export: bool,
+) -> str:
     if is_own_export and column in EXPORT_COLUMNS:
         return column if column in FIELDS else ""
     field = _ALIASES.get(re.sub(r"[\W_]+", "", fold(column)), "")
-    if field and field not in taken:
+    is_other_status = field == "status" and any(
+        value.strip() and read_status(value) is None for value in values
+    )
+    if field and field not in taken and not is_other_status:
         return field
     key = attribute_key(column) or f"column_{position + 1}"
     target, number = f"attributes.{key}", 2

@@ -13,6 +13,7 @@ from contacts.attributes import InvalidAttributes, check_attributes
 from contacts.formulas import unguard
 from contacts.models import ContactStatus
 from contacts.models.contact import LONGEST_NAME
+from contacts.status_words import read_status
 
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -95,10 +96,10 @@ def _set_name(row: ContactRow, name: str, value: str) -> None:
 
 
 def _set_status(row: ContactRow, name: str, value: str) -> None:
-    status = value.lower()
-    if status not in ContactStatus:
+    status = read_status(value)
+    if status is None:
         raise BadRow(f"status is one of {', '.join(ContactStatus)}.")
-    row.fields[name] = status
+    row.fields[name] = status.value
 
 
 def _set_attribute(row: ContactRow, name: str, value: str) -> None:

@@ -77,23 +77,43 @@ def _is_key(value: object) -> bool:
 
 
 class ImportRequestSerializer(StrictMixin, serializers.Serializer[Any]):
-    """A CSV file or a workbook and, where its headings do not say it, what its columns are."""
+    """A CSV file or a workbook and, where its headings do not say it, what its columns are.
+
+    `mapping` gives a column, by its heading, to `email`, `first_name`, `last_name`, `company`,
+    `status`, `attributes` (a JSON object) or `attributes.<key>`; null leaves it out. A column
+    that it does not name is recognised by its heading, or becomes an attribute.
+
+    `status` keeps people away whom another product knows as unsubscribed: subscribed,
+    unsubscribed, bounced, complained, and usual words for them such as active, opted out,
+    cleaned and spam. It never subscribes a contact anew who has left. A column headed Status
+    is taken for it unless its first rows say something else of people, as Customer does; a
+    row whose word is not known is a bad row.
+    """
 
     file = serializers.FileField(allow_empty_file=True)
     mapping = MappingField(required=False)
     list_ids = ListIdsField(required=False)
 
 
+class ImportColumnSerializer(serializers.Serializer[Any]):
+    """A heading of the file, and what its column becomes; "" where it is left out."""
+
+    heading = serializers.CharField()
+    target = serializers.CharField()
+
+
 class ImportSerializer(serializers.ModelSerializer[ImportJob]):
     """How far an import is. `total` is null until the rows of a large file are counted.
 
     `workbook_percent` is how much of a workbook is read, which comes before its rows are
-    imported; null for a file that is text.
+    imported; null for a file that is text. `columns` say what became of each; empty until
+    they are known.
     """
 
     workbook_percent = serializers.IntegerField(read_only=True, allow_null=True)
     percent = serializers.IntegerField(read_only=True)
     list_ids = serializers.ListField(child=serializers.IntegerField(), read_only=True)
+    columns = serializers.SerializerMethodField()
 
     class Meta:
         model = ImportJob
@@ -107,6 +127,7 @@ class ImportSerializer(serializers.ModelSerializer[ImportJob]):
             "percent",
             "workbook_percent",
             "filename",
+            "columns",
             "list_ids",
             "error",
             "created_at",
@@ -114,6 +135,11 @@ class ImportSerializer(serializers.ModelSerializer[ImportJob]):
             "completed_at",
         )
         read_only_fields = fields
+
+    @extend_schema_field(ImportColumnSerializer(many=True))
+    def get_columns(self, job: ImportJob) -> list[dict[str, str]]:
+        pairs = zip(job.columns, job.targets, strict=False)
+        return [{"heading": heading, "target": target} for heading, target in pairs]
 
 
 class ImportRowErrorSerializer(serializers.ModelSerializer[ImportRowError]):

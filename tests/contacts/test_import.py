@@ -140,6 +140,51 @@ def test_columns_are_mapped_as_asked(people: People) -> None:
     assert "status is one of" in bad_rows(people.member, state)[0][1]
 
 
+EXPORTED = """Email Address,Status
+ann@example.com,Active
+bob@example.com,Unsubscribed
+cleo@example.com,opted-out
+dora@example.com,CLEANED
+emil@example.com,Spam complaint
+ann@example.com,unsubscribed
+bob@example.com,subscribed
+fred@example.com,
+"""
+
+
+def test_who_left_another_product_stays_away(people: People) -> None:
+    state = import_at_once(people.member, EXPORTED)
+    assert counts(state) == (8, 6, 2, 0)
+    assert state["columns"] == [
+        {"heading": "Email Address", "target": "email"},
+        {"heading": "Status", "target": "status"},
+    ]
+    assert {email: row.status for email, row in stored(people.member).items()} == {
+        "ann@example.com": "unsubscribed",
+        "bob@example.com": "unsubscribed",
+        "cleo@example.com": "unsubscribed",
+        "dora@example.com": "bounced",
+        "emil@example.com": "complained",
+        "fred@example.com": "subscribed",
+    }
+    assert not any(row.attributes for row in stored(people.member).values())
+    import_at_once(people.member, "email,status\ndora@example.com,active\n")
+    assert stored(people.member)["dora@example.com"].status == "bounced"
+
+
+def test_a_status_of_something_else_is_an_attribute_unless_it_is_mapped(people: People) -> None:
+    content = "email,status\nann@example.com,VIP\nbob@example.com,Active\n"
+    state = import_at_once(people.member, content)
+    assert counts(state) == (2, 2, 0, 0)
+    assert state["columns"][1] == {"heading": "status", "target": "attributes.status"}
+    assert stored(people.member)["ann@example.com"].attributes == {"status": "VIP"}
+    known = "email,status\nann@example.com,Active\nbob@example.com,unsubscribed\n"
+    import_at_once(people.member, known, {"status": "attributes.state"})
+    assert stored(people.member)["bob@example.com"].status == "subscribed"
+    asked = import_at_once(people.member, content, {"status": "status"})
+    assert counts(asked) == (2, 0, 1, 1)
+
+
 ENCODED = "email;first_name;city\nann@example.com;Zoë;Łódź\n"
 WESTERN = "email;first_name;city\nann@example.com;Zoë;Köln – „Süd“\n"
 
