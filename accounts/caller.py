@@ -91,11 +91,11 @@ def caller_from_key(key: ApiKey, tenant_name: str | None, user_name: str | None)
         if membership is None:
             raise NotAllowed("The tenant has no such user.", code="unknown_user")
     else:
-        found = Membership.objects.filter(tenant=tenant, user=key.user).select_related("user")
-        membership = found.first()
+        membership = key.membership
         if membership is None:
             raise NotAuthenticated("The key's user has left the tenant.")
-        if user_name is not None and not _is_named(membership.user, membership.name, user_name):
+        membership.user = key.user
+        if user_name is not None and not _is_named(key.user, membership.name, user_name):
             raise NotAllowed("This key belongs to another user.", code="user_mismatch")
     return Caller(tenant, membership.user, membership, _scopes(membership, key), key)
 

@@ -7,9 +7,13 @@ user of the tenant (mail) overrides `for_caller` in its own queryset.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from django.db import models
+
+from mailhub.prepared_query import Parameter, PreparedQuery
 
 if TYPE_CHECKING:
     from accounts.caller import Caller
@@ -32,3 +36,27 @@ class TenantOwned(models.Model):
 
     class Meta:
         abstract = True
+
+
+class PreparedForCaller(Generic[Row]):
+    """A prepared query of the rows that a caller may see, which `narrow` narrows further.
+
+    For models of which a caller's tenant alone says who may see a row.
+    """
+
+    def __init__(
+        self,
+        rows: TenantQuerySet[Row],
+        narrow: Callable[[TenantQuerySet[Row]], models.QuerySet[Row]],
+    ) -> None:
+        self._query = PreparedQuery(lambda: narrow(rows.for_caller(_WHOEVER_CALLS)))
+
+    def first(self, caller: Caller, **values: Any) -> Row | None:
+        """The first row of the caller's for these values; None where there is none."""
+        return self._query.first(tenant=caller.tenant.pk, **values)
+
+
+# Of it only the tenant can be asked for: what looks at more of a caller cannot be prepared.
+_WHOEVER_CALLS = cast(
+    "Caller", SimpleNamespace(tenant=SimpleNamespace(pk=Parameter("tenant", models.UUIDField())))
+)

@@ -6,15 +6,25 @@ one statement, from tallies that change with the deliveries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from django.conf import settings
-from django.db.models import Max, Q, Sum
+from django.db.models import (
+    CharField,
+    DateTimeField,
+    Max,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+)
 from django.utils import timezone
 
+from accounts.caller import Caller
+from accounts.scope import PreparedForCaller
 from campaigns.models import (
     REMAINING,
     Campaign,
@@ -24,7 +34,8 @@ from campaigns.models import (
     ResponseTally,
     SendShift,
 )
-from campaigns.tallies import counts_of
+from campaigns.tallies import STATES, Counts
+from mailhub.prepared_query import Parameter
 
 LATEST_FAILURES = 10
 
@@ -89,14 +100,30 @@ class Progress:
 
 def measure_progress(campaign: Campaign) -> Progress:
     """The progress of one campaign, with its latest failures."""
-    return _measure(campaign, _figures([campaign.pk]), latest_failures(campaign))
+    measured = measure_progress_of([campaign])[campaign.pk]
+    return replace(measured, latest_failures=latest_failures(campaign))
 
 
 def measure_progress_of(campaigns: Iterable[Campaign]) -> dict[int, Progress]:
-    """The progress of each, by primary key, in three queries; without failures."""
+    """The progress of each, by primary key, in one query; without failures."""
     campaigns = list(campaigns)
-    figures = _figures([campaign.pk for campaign in campaigns])
-    return {campaign.pk: _measure(campaign, figures) for campaign in campaigns}
+    rows = Campaign.objects.filter(pk__in=[campaign.pk for campaign in campaigns])
+    found = _with_figures(rows.only("pk", "responses"), _lately()).in_bulk()
+    return {
+        campaign.pk: _measure(campaign, _Figures.read_from(found.get(campaign.pk, campaign)))
+        for campaign in campaigns
+    }
+
+
+def look_at(caller: Caller, campaign_id: str) -> tuple[Campaign, Progress] | None:
+    """A campaign of the caller's, of which what tells its progress is read, and its progress.
+
+    None where the caller has no such campaign. Made to be asked often; without failures.
+    """
+    campaign = _LOOK.first(caller, campaign_id=campaign_id, lately=_lately())
+    if campaign is None:
+        return None
+    return campaign, _measure(campaign, _Figures.read_from(campaign))
 
 
 def latest_failures(campaign: Campaign, limit: int = LATEST_FAILURES) -> tuple[Failure, ...]:
@@ -111,44 +138,54 @@ def latest_failures(campaign: Campaign, limit: int = LATEST_FAILURES) -> tuple[F
     return tuple(sorted(found, key=lambda each: each.when or oldest, reverse=True)[:limit])
 
 
-class _Pace(NamedTuple):
-    rate: float
-    heard_of: datetime | None
+def _with_figures(
+    campaigns: QuerySet[Campaign], lately: datetime | Parameter
+) -> QuerySet[Campaign]:
+    """With what is counted of each, its workers' pace since `lately`, and what came back."""
+    shifts = SendShift.objects.filter(campaign=OuterRef("pk")).order_by().values("campaign")
+    paces = shifts.filter(renewed_at__gte=lately).annotate(pace=Sum("rate"))
+    latest = shifts.annotate(latest=Max("renewed_at"))
+    return campaigns.select_related("responses").annotate(
+        **{f"{state}_now": Sum(f"tallies__{state}") for state in STATES},
+        pace=Subquery(paces.values("pace")),
+        heard_of=Subquery(latest.values("latest")),
+    )
+
+
+def _lately() -> datetime:
+    """Whoever was not heard of since is sending no more."""
+    return timezone.now() - timedelta(seconds=settings.MAILHUB_LEASE_SECONDS)
 
 
 class _Figures(NamedTuple):
-    """By campaign: how many deliveries are in each state, its workers' pace, what came back."""
+    """How many deliveries are in each state, the workers' pace, and what came back."""
 
-    counts: Mapping[int, Mapping[str, int]]
-    paces: Mapping[int, _Pace]
-    responses: Mapping[int, ResponseTally]
+    states: Counts
+    pace: float
+    heard_of: datetime | None
+    responses: ResponseTally
 
-
-def _figures(keys: list[int]) -> _Figures:
-    lately = timezone.now() - timedelta(seconds=settings.MAILHUB_LEASE_SECONDS)
-    shifts = SendShift.objects.filter(campaign_id__in=keys).order_by()
-    paces = shifts.values_list("campaign_id").annotate(
-        pace=Sum("rate", filter=Q(renewed_at__gte=lately), default=0.0),
-        heard_of=Max("renewed_at"),
-    )
-    return _Figures(
-        counts_of(keys),
-        {campaign: _Pace(rate, heard_of) for campaign, rate, heard_of in paces},
-        ResponseTally.objects.in_bulk(keys),
-    )
+    @classmethod
+    def read_from(cls, row: Campaign) -> Self:
+        """Those that stand beside a row, none where there are none."""
+        return cls(
+            {state: getattr(row, f"{state}_now", None) or 0 for state in STATES},
+            getattr(row, "pace", None) or 0.0,
+            getattr(row, "heard_of", None),
+            getattr(row, "responses", None) or ResponseTally(campaign=row),
+        )
 
 
-def _measure(campaign: Campaign, figures: _Figures, failures: tuple[Failure, ...] = ()) -> Progress:
-    states = figures.counts.get(campaign.pk, {})
-    remaining, total = sum(states.get(each, 0) for each in REMAINING), sum(states.values())
+def _measure(campaign: Campaign, figures: _Figures) -> Progress:
+    states = figures.states
+    remaining, total = sum(states[each] for each in REMAINING), sum(states.values())
     if campaign.started_at is None:
         # Its recipients are still being written down; none has been written to.
         states, remaining, total = {}, campaign.total_contacts, campaign.total_contacts
     sent = states.get(DeliveryState.SENT, 0)
-    pace = figures.paces.get(campaign.pk, _Pace(0.0, None))
     seconds_left = None
-    if campaign.status == CampaignStatus.IN_PROGRESS and pace.rate > 0:
-        seconds_left = remaining / pace.rate
+    if campaign.status == CampaignStatus.IN_PROGRESS and figures.pace > 0:
+        seconds_left = remaining / figures.pace
     return Progress(
         campaign_id=campaign.campaign_id,
         campaign_name=campaign.name,
@@ -159,19 +196,18 @@ def _measure(campaign: Campaign, figures: _Figures, failures: tuple[Failure, ...
         skipped=states.get(DeliveryState.SKIPPED, 0),
         uncertain=states.get(DeliveryState.UNCERTAIN, 0),
         remaining=remaining,
-        rate_per_second=round(_average(campaign, sent) if campaign.is_over else pace.rate, 1),
+        rate_per_second=round(_average(campaign, sent) if campaign.is_over else figures.pace, 1),
         seconds_left=seconds_left,
         estimated_completion_at=(
             None if seconds_left is None else timezone.now() + timedelta(seconds=seconds_left)
         ),
         started_at=campaign.started_at,
         completed_at=campaign.completed_at,
-        updated_at=max(campaign.updated_at, pace.heard_of or campaign.updated_at),
+        updated_at=max(campaign.updated_at, figures.heard_of or campaign.updated_at),
         last_error=campaign.last_error,
-        responses=figures.responses.get(campaign.pk) or ResponseTally(campaign=campaign),
+        responses=figures.responses,
         retry_at=campaign.retry_at if campaign.is_active else None,
         resumes_at=_resumes_at(campaign),
-        latest_failures=failures,
     )
 
 
@@ -187,3 +223,25 @@ def _average(campaign: Campaign, sent: int) -> float:
         return 0.0
     seconds = (campaign.completed_at - campaign.started_at).total_seconds()
     return sent / seconds if seconds > 0 else 0.0
+
+
+_LOOK = PreparedForCaller(
+    Campaign.objects.only(
+        "campaign_id",
+        "name",
+        "status",
+        "total_contacts",
+        "created_at",
+        "updated_at",
+        "started_at",
+        "completed_at",
+        "last_error",
+        "paced_until",
+        "retry_at",
+        "resumes_at",
+        "responses",
+    ),
+    lambda campaigns: _with_figures(campaigns, Parameter("lately", DateTimeField())).filter(
+        campaign_id=Parameter("campaign_id", CharField())
+    ),
+)

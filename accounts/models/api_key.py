@@ -18,11 +18,13 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import OperationalError, models
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from accounts.models.membership import Membership
 from accounts.models.user import User
 from accounts.scope import TenantOwned, TenantQuerySet
 from accounts.validators import single_line
+from mailhub.prepared_query import Parameter, PreparedQuery
 
 PREFIX_LENGTH = 8
 SECRET_LENGTH = 40
@@ -64,11 +66,11 @@ class ApiKeyQuerySet(TenantQuerySet["ApiKey"]):
         return row, text
 
     def find(self, text: str) -> ApiKey | None:
-        """The live key of this text; None where it is unknown, revoked or expired."""
+        """Of all keys the live one of this text; None where it is unknown, revoked or expired."""
         found = _KEY.fullmatch(text)
         if found is None:
             return None
-        row = self.select_related("tenant", "user").filter(prefix=found[1]).first()
+        row = _BY_PREFIX.first(prefix=found[1])
         if row is None or not hmac.compare_digest(row.digest, digest_key(text)):
             return None
         return row if row.is_live else None
@@ -120,8 +122,27 @@ class ApiKey(TenantOwned):
                 type(self).objects.filter(pk=self.pk).update(last_used_at=now)
             self.last_used_at = now
 
+    @cached_property
+    def membership(self) -> Membership | None:
+        """Its user's place in its tenant; None where the user has left."""
+        return Membership.objects.filter(tenant=self.tenant, user=self.user).first()
+
     @property
     def is_live(self) -> bool:
         """Not expired, of an active user and tenant."""
         expired = self.expires_at is not None and self.expires_at <= timezone.now()
         return not expired and self.user.is_active and self.tenant.is_active
+
+
+def _with_whom_it_is_of() -> models.QuerySet[ApiKey]:
+    """Each key with all that a request has to know of it."""
+    own = models.FilteredRelation(
+        "tenant__memberships", condition=models.Q(tenant__memberships__user=models.F("user"))
+    )
+    keys = ApiKey.objects.annotate(membership=own)  # type: ignore[no-redef]  # fills the property
+    return keys.select_related("tenant", "user", "membership")  # type: ignore[misc]  # as annotated
+
+
+_BY_PREFIX = PreparedQuery(
+    lambda: _with_whom_it_is_of().filter(prefix=Parameter("prefix", models.CharField()))
+)

@@ -370,7 +370,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_constraint=False,
                         on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="+",
+                        related_name="tallies",
                         to="campaigns.campaign",
                     ),
                 ),

@@ -15,7 +15,7 @@ class CampaignTally(models.Model):
     """
 
     campaign = models.ForeignKey(
-        Campaign, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False
+        Campaign, on_delete=models.DO_NOTHING, related_name="tallies", db_constraint=False
     )
     queued = models.BigIntegerField(default=0)
     sending = models.BigIntegerField(default=0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from campaigns.feedback.recording import Report, record_events
 from campaigns.models import Campaign, EventKind, EventSource
@@ -51,3 +53,18 @@ def test_the_status_counts_what_came_back(campaigns: Campaigns, campaign: Campai
     counts = {name: answer[f"{name}_count"] for name in ("opened", "bounced", "clicked")}
     assert counts == {"opened": 1, "bounced": 1, "clicked": 0}
     assert (answer["complained_count"], answer["unsubscribed_count"]) == (0, 0)
+
+
+def test_the_status_is_what_the_campaign_says_and_costs_two_statements(
+    campaigns: Campaigns, campaign: Campaign
+) -> None:
+    people, path = campaigns.people, f"/api/campaign-status/{campaign.campaign_id}"
+    assert people.stranger.api.get(path).status_code == 404
+    whole = people.viewer.api.get(f"/api/campaigns/{campaign.campaign_id}").json()
+    assert (whole["sent_count"], whole["opened_count"]) == (3, 1)
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as asked:
+            answer = people.viewer.api.get(path).json()
+        assert len(asked) == 2
+        assert answer == {name: whole[name] for name in answer}
+        assert people.stranger.api.get(path).status_code == 404
