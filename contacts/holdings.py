@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from django.db import transaction
 
 from accounts.models import Tenant
+from contacts.bad_rows import bad_rows_about
 from contacts.models import (
     Contact,
     ErasedAddress,
@@ -75,6 +76,17 @@ def held_about(contact: Contact) -> dict[str, Any]:
         ],
         "suppression": suppressed
         and {"reason": suppressed.reason, "created_at": suppressed.created_at},
+        "import_errors": [
+            {
+                "import_id": row.job_id,
+                "filename": row.job.filename,
+                "imported_at": row.job.created_at,
+                "line": row.line,
+                "row": row.text,
+                "reason": row.reason,
+            }
+            for row in bad_rows_about(contact.tenant_id, contact.email)
+        ],
         **{holder.name: list(holder.held(contact)) for holder in _HOLDERS},
     }
 
@@ -116,13 +128,12 @@ def erase_person(contact: Contact) -> None:
     """
     tenant, email = contact.tenant, contact.email
     # Searched for before the transaction: there may be very many.
-    rows = ImportRowError.objects.filter(job__tenant=tenant, text__icontains=email)
-    bad_rows = list(rows.values_list("pk", flat=True))
+    bad_rows = [row.pk for row in bad_rows_about(tenant.pk, email)]
     with transaction.atomic():
         ErasedAddress.objects.get_or_create(tenant=tenant, digest=digest_address(tenant.pk, email))
         Suppression.objects.filter(tenant=tenant, email=email).delete()
         LiftedSuppression.objects.filter(tenant=tenant, email=email).delete()
-        ImportRowError.objects.filter(pk__in=bad_rows).delete()
+        ImportRowError.objects.filter(pk__among=bad_rows).delete()
         for holder in _HOLDERS:
             holder.erase(tenant, contact, email)
         contact.delete()

@@ -194,11 +194,15 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
 
 
 class HoldingsSerializer(serializers.Serializer[Any]):
-    """All that is held about a person."""
+    """All that is held about a person.
+
+    `import_errors` are the bad rows of imports that hold the address.
+    """
 
     contact = serializers.JSONField()
     lists = serializers.JSONField()
     suppression = serializers.JSONField(allow_null=True)
+    import_errors = serializers.JSONField()
     deliveries = serializers.JSONField()
 
 

@@ -110,6 +110,35 @@ def erase(people: People, email: str = ANN) -> None:
     assert answer.status_code == 204, answer.content
 
 
+ROWS = f"""email,first_name
+Person0@Example.com,{"x" * 300}
+b@x.example,A,<{ANN}>
+not{ANN},{"x" * 300}
+other.{ANN},{"x" * 300}
+{ANN}.example,{"x" * 300}
+'+a@bücher.example,{"x" * 300}
+"""
+
+
+def test_bad_rows_that_hold_an_address_are_handed_out_and_erased(people: People) -> None:
+    import_at_once(people.stranger, ROWS)
+    state = import_at_once(people.member, ROWS)
+    assert state["failed"] == 6
+    for email, lines in ((ANN, [2, 3]), ("+a@xn--bcher-kva.example", [7])):
+        made = people.member.api.post("/api/contacts", {"email": email})
+        assert made.status_code == 201
+        held = people.viewer.api.get(f"/api/contacts/{email}/export").json()["import_errors"]
+        assert [row["line"] for row in held] == lines
+        assert held[0]["import_id"] == state["id"]
+        assert held[0]["filename"] == "people.csv"
+        assert "longer than" in held[0]["reason"]
+        assert held[0]["row"].endswith("x" * 300)
+        erase(people, email)
+    errors = people.member.api.get(f"/api/contacts/imports/{state['id']}/errors").json()["errors"]
+    assert [row["line"] for row in errors] == [4, 5, 6]
+    assert ImportRowError.objects.count() == 6 + 3
+
+
 def test_an_erased_person_is_named_nowhere(campaigns: Campaigns) -> None:
     people = campaigns.people
     import_at_once(people.member, f"email,first_name\n{ANN},A\n{ANN},{'x' * 300}\nb@x.example,B\n")
