@@ -7,6 +7,9 @@ deletes; a piece of an audience holds a lock by which no contact of its tenant i
 until its rows can be seen, and a campaign that is deleted waits for the row of its audience.
 SQLite has one writer at a time, and needs the triggers alone.
 
+Nor is the shift, which a claim would look up for each of its rows: a claim holds the row of its
+shift (`campaigns.engine.claims`), and who deletes a shift has first given away what names it.
+
 A later migration that alters `contacts` or `campaigns` makes SQLite's table anew, without its
 triggers: it must end with `create_delivery_keys`.
 """

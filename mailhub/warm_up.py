@@ -9,8 +9,8 @@ from django.urls import get_resolver
 
 
 def warm_up() -> None:
-    """Load all addresses, for a process that answers requests."""
-    _ = get_resolver().url_patterns
+    """Load all addresses and their names, for a process that answers requests."""
+    _ = get_resolver().reverse_dict
     spare_what_is_loaded()
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from campaigns.models import Campaign, CampaignStatus, Delivery, DeliveryState, SendShift
+from campaigns.models import CampaignStatus, Delivery, DeliveryState, SendShift
 from campaigns.subject_testing import open_for
 
 
@@ -23,11 +23,12 @@ class Claimed(NamedTuple):
 
 
 def claim(shift: SendShift, size: int) -> list[Claimed]:
-    """Take up to `size` deliveries that are due; none of a campaign that is not in progress."""
+    """Take up to `size` deliveries that are due.
+
+    None of a campaign that is not in progress, nor for a shift that was settled meanwhile.
+    """
     with transaction.atomic():
-        if not Campaign.objects.filter(
-            pk=shift.campaign_id, status=CampaignStatus.IN_PROGRESS
-        ).exists():
+        if not _hold(shift):
             return []
         rows = _take(queued(shift.campaign_id).order_by("pk"), size)
         if len(rows) < size:
@@ -57,6 +58,17 @@ def due(campaign: int) -> QuerySet[Delivery]:
         campaign_id=campaign, state=DeliveryState.DEFERRED, next_attempt_at__lte=timezone.now()
     )
     return open_for(rows, campaign)
+
+
+def _hold(shift: SendShift) -> bool:
+    """Keep the shift from being settled until the end of this transaction; whether it may claim.
+
+    This stands for the constraint that deliveries do not have (see campaigns.delivery_keys).
+    """
+    mine = SendShift.objects.filter(
+        pk=shift.pk, process=shift.process, campaign__status=CampaignStatus.IN_PROGRESS
+    )
+    return bool(mine.select_for_update(of=("self",), no_key=True).values_list("pk"))
 
 
 def _take(rows: QuerySet[Delivery], size: int) -> list[Claimed]:

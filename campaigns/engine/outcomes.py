@@ -81,7 +81,8 @@ def _given_up(deferred: Finished) -> Finished:
     return deferred._replace(state=DeliveryState.FAILED)
 
 
-# The outcomes travel as one parameter: thousands of them would each be prepared in Python.
+# The outcomes travel as few parameters: thousands of them would each be prepared in Python.
+# MATERIALIZED hides how many there are, which would make PostgreSQL read the whole table.
 _ENDED = {
     "sqlite": """
         SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS state,
@@ -90,10 +91,12 @@ _ENDED = {
         FROM json_each(%s)
     """,
     "postgresql": """
-        SELECT (value ->> 0)::bigint AS id, value ->> 1 AS state, value ->> 2 AS reply,
-            value ->> 3 AS message_id, (value ->> 4)::smallint AS attempts,
-            value ->> 5 AS provider_id
-        FROM json_array_elements(%s::json)
+        WITH given AS MATERIALIZED (
+            SELECT %s::bigint[] AS ids, %s::text[] AS states, %s::text[] AS replies,
+                %s::text[] AS message_ids, %s::smallint[] AS tries, %s::text[] AS provider_ids
+        )
+        SELECT list.* FROM given, unnest(ids, states, replies, message_ids, tries, provider_ids)
+            AS list (id, state, reply, message_id, attempts, provider_id)
     """,
 }
 # By the index of a shift's rows all outcomes would be gone through for each of them: + 0.
@@ -114,16 +117,18 @@ def _record_ended(
     """The contact and the state of each that has changed."""
     if not finished:
         return []
-    rows = json.dumps(
-        [
-            (delivery, state, reply, message_id, attempt, provider_id[:LONGEST_PROVIDER_ID])
-            for delivery, attempt, state, reply, message_id, provider_id, _ in finished
-        ]
-    )
+    rows = [
+        (delivery, str(state), reply, message_id, attempt, provider_id[:LONGEST_PROVIDER_ID])
+        for delivery, attempt, state, reply, message_id, provider_id, _ in finished
+    ]
+    if connection.vendor == "sqlite":
+        values: Sequence[object] = [json.dumps(rows)]
+    else:
+        values = [list(column) for column in zip(*rows, strict=True)]
     moment = connection.ops.adapt_datetimefield_value(now)
     statement = _RECORD.format(ended=_ENDED[connection.vendor])
     with connection.cursor() as cursor:
-        cursor.execute(statement, [moment, rows, shift.pk])
+        cursor.execute(statement, [moment, *values, shift.pk])
         changed: list[tuple[int | None, str]] = cursor.fetchall()
     return changed
 

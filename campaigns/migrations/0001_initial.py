@@ -561,6 +561,7 @@ class Migration(migrations.Migration):
                     "shift",
                     models.ForeignKey(
                         blank=True,
+                        db_constraint=False,
                         db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.RESTRICT,

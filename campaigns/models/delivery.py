@@ -103,6 +103,7 @@ class Delivery(models.Model):
         blank=True,
         related_name="+",
         db_index=False,
+        db_constraint=False,
     )
     message_id = models.CharField(max_length=255, blank=True)
     provider_id = models.CharField(max_length=LONGEST_PROVIDER_ID, blank=True)
