@@ -226,7 +226,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     inlines = (EventInline,)
 
-    list_display = ("email", "campaign", "state", "attempts", "reply", "finished_at")
+    list_display = ("email", "campaign", "shown_state", "attempts", "reply", "finished_at")
     list_filter = ("state",)
     list_select_related = ("campaign",)
     search_fields = ("=email", "=message_id")

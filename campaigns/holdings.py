@@ -29,7 +29,6 @@ from mailhub.mail.bounce import Verdict
 
 _OF_AN_EVENT = ("at", "kind", "verdict", "is_automatic", "source", "details")
 _COMING_BACK = (EventKind.BOUNCE, EventKind.COMPLAINT)
-_WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
 
 class Deliveries:
@@ -79,7 +78,7 @@ class Deliveries:
         keep_audiences(tenant)
         rows = self._of(tenant, contact, email)
         keys = list(rows.values_list("pk", flat=True))
-        waiting = Delivery.objects.filter(pk__in=keys, state__in=_WAITING)
+        waiting = Delivery.objects.remaining().filter(pk__in=keys, shift=None)
         waiting.update(
             state=DeliveryState.SKIPPED, next_attempt_at=None, finished_at=timezone.now()
         )
@@ -132,7 +131,7 @@ def _said(row: Delivery) -> dict[str, Any]:
     return {
         "campaign_id": row.campaign.campaign_id,
         "campaign_name": row.campaign.name,
-        "state": row.state,
+        "state": row.shown_state,
         "reply": row.reply,
     }
 

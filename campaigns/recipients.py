@@ -8,7 +8,7 @@ from uuid import UUID
 
 from campaigns.diagnostics import FIELDS as DIAGNOSTIC
 from campaigns.diagnostics import diagnostic_of, with_diagnostics
-from campaigns.models import REMAINING, RESPONSES, Campaign, Delivery, DeliveryState
+from campaigns.models import RESPONSES, Campaign, Delivery, DeliveryState, shown_as
 from campaigns.models.delivery import DeliveryQuerySet
 from campaigns.senders import REMOVED, addresses_of
 from contacts.csv_lines import csv_line
@@ -27,8 +27,8 @@ SHOWN = (
 LONGEST_SEARCH = 320
 _ROWS_A_PIECE = 1000
 _MOMENTS = ("finished_at", "delivered_at", *(f"{name}_at" for name in RESPONSES))
-_FIELDS = ("email", "state", "attempts", "reply", *_MOMENTS, "message_id")
-COLUMNS = (*_FIELDS, "sender", *DIAGNOSTIC)
+_FIELDS = ("attempts", "reply", *_MOMENTS, "message_id")
+COLUMNS = ("email", "state", *_FIELDS, "sender", *DIAGNOSTIC)
 
 
 def narrow(campaign: Campaign, show: str = "", email: str = "") -> DeliveryQuerySet:
@@ -37,9 +37,9 @@ def narrow(campaign: Campaign, show: str = "", email: str = "") -> DeliveryQuery
     if show in RESPONSES:
         rows = rows.filter(**{f"{show}_at__isnull": False})
     elif show == "remaining":
-        rows = rows.filter(state__in=REMAINING)
+        rows = rows.remaining()
     elif show:
-        rows = rows.filter(state=show)
+        rows = rows.filter(shown_as(show))
     return rows.filter(email__prefix=email.lower()) if email else rows
 
 
@@ -66,7 +66,7 @@ def export_recipients(campaign: Campaign, rows: DeliveryQuerySet) -> Iterator[st
 
 def _values(row: Delivery, sender: str) -> list[str]:
     told = diagnostic_of(row)
-    values = [getattr(row, name) for name in _FIELDS]
+    values = [row.email, row.shown_state, *(getattr(row, name) for name in _FIELDS)]
     values += [sender, *(getattr(told, name) for name in DIAGNOSTIC)]
     return [guard(_text(value)) for value in values]
 

@@ -27,7 +27,7 @@ from campaigns.api.progress import (
 )
 from campaigns.diagnostics import FIELDS, diagnostic_of, with_diagnostics
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
-from campaigns.models import RESPONSES, Campaign, CampaignStatus, Delivery, DeliveryState
+from campaigns.models import RESPONSES, SHOWN_STATES, Campaign, CampaignStatus, Delivery, shown_as
 from campaigns.progress import look_at, measure_progress, measure_progress_of
 from campaigns.resolving import (
     Resolution,
@@ -70,6 +70,7 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     """
 
     account_id = serializers.UUIDField(source="goes_by", allow_null=True)
+    state = serializers.ChoiceField(SHOWN_STATES, source="shown_state")
     bounce_class = serializers.SerializerMethodField()
     bounce_reason = serializers.SerializerMethodField()
     delay_reason = serializers.SerializerMethodField()
@@ -231,7 +232,11 @@ class DeliveryViewSet(mixins.ListModelMixin, TenantViewSet[Delivery]):
         rows = with_diagnostics(rows.filter(campaign=campaign)).annotate(
             goes_by=Coalesce("account_id", "campaign__account_id")
         )
-        rows = _narrow(rows, self.request, "state", DeliveryState.values)
+        state = self.request.query_params.get("state")
+        if state is not None:
+            if state not in SHOWN_STATES:
+                raise InvalidInput.field("state", f"Give one of {', '.join(SHOWN_STATES)}.")
+            rows = rows.filter(shown_as(state))
         response = self.request.query_params.get("response")
         if response is not None:
             if response not in RESPONSES:
@@ -242,7 +247,7 @@ class DeliveryViewSet(mixins.ListModelMixin, TenantViewSet[Delivery]):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("state", enum=DeliveryState.values),
+            OpenApiParameter("state", enum=list(SHOWN_STATES)),
             OpenApiParameter("response", enum=list(RESPONSES), description="What came back."),
             OpenApiParameter("email", description="One address, as it was written to."),
         ]

@@ -22,40 +22,49 @@ class Claimed(NamedTuple):
     attempt: int
 
 
-def claim(shift: SendShift, size: int) -> list[Claimed]:
+def claim(shift: SendShift, size: int, after: int = 0) -> list[Claimed]:
     """Take up to `size` deliveries that are due.
 
-    None of a campaign that is not in progress, nor for a shift that was settled meanwhile.
+    First such as come `after` the key of a delivery: where a worker claimed last, it need not
+    look again through all that are in somebody's hand. None of a campaign that is not in
+    progress, nor for a shift that was settled meanwhile.
     """
     with transaction.atomic():
         if not _hold(shift):
             return []
-        rows = _take(queued(shift.campaign_id).order_by("pk"), size)
+        waiting = queued(shift.campaign_id).order_by("pk")
+        rows = _take(waiting.filter(pk__gt=after), size)
+        if len(rows) < size and after:
+            rows += _take(waiting.filter(pk__lte=after), size - len(rows))
         if len(rows) < size:
             rows += _take(due(shift.campaign_id).order_by("next_attempt_at"), size - len(rows))
-        Delivery.objects.filter(pk__among=[row.pk for row in rows]).update(
-            state=DeliveryState.SENDING, shift=shift, next_attempt_at=None
-        )
+        Delivery.objects.filter(pk__among=[row.pk for row in rows]).update(shift=shift)
     return rows
 
 
 def release(shift: SendShift, deliveries: Iterable[int]) -> None:
     """Put back what was not offered to the server."""
-    Delivery.objects.filter(
-        pk__among=list(deliveries), shift=shift, state=DeliveryState.SENDING
-    ).update(state=DeliveryState.QUEUED, shift=None)
+    Delivery.objects.filter(pk__among=list(deliveries), shift=shift).update(shift=None)
+
+
+def in_hand(shift: SendShift) -> QuerySet[Delivery]:
+    """What the shift has claimed and neither written down nor put back."""
+    return Delivery.objects.remaining().filter(campaign_id=shift.campaign_id, shift=shift)
 
 
 def queued(campaign: int) -> QuerySet[Delivery]:
-    """The deliveries that wait for their first attempt or were put back."""
-    rows = Delivery.objects.filter(campaign_id=campaign, state=DeliveryState.QUEUED)
+    """The deliveries that wait for their first attempt, in nobody's hand."""
+    rows = Delivery.objects.filter(campaign_id=campaign, state=DeliveryState.QUEUED, shift=None)
     return open_for(rows, campaign)
 
 
 def due(campaign: int) -> QuerySet[Delivery]:
-    """The deferred ones whose next attempt is due."""
+    """The deferred ones whose next attempt is due, in nobody's hand."""
     rows = Delivery.objects.filter(
-        campaign_id=campaign, state=DeliveryState.DEFERRED, next_attempt_at__lte=timezone.now()
+        campaign_id=campaign,
+        state=DeliveryState.DEFERRED,
+        shift=None,
+        next_attempt_at__lte=timezone.now(),
     )
     return open_for(rows, campaign)
 

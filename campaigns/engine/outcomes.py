@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -99,14 +99,14 @@ _ENDED = {
             AS list (id, state, reply, message_id, attempts, provider_id)
     """,
 }
-# By the index of a shift's rows all outcomes would be gone through for each of them: + 0.
 _RECORD = """
 UPDATE campaign_deliveries
 SET state = ended.state, reply = ended.reply, message_id = ended.message_id,
-    attempts = ended.attempts, provider_id = ended.provider_id, finished_at = %s, shift_id = NULL
+    attempts = ended.attempts, provider_id = ended.provider_id, finished_at = %s,
+    next_attempt_at = NULL, shift_id = NULL
 FROM ({ended}) AS ended
 WHERE campaign_deliveries.id = ended.id
-  AND campaign_deliveries.shift_id + 0 = %s AND campaign_deliveries.state = 'sending'
+  AND campaign_deliveries.shift_id = %s
 RETURNING campaign_deliveries.contact_id, campaign_deliveries.state
 """
 
@@ -122,7 +122,7 @@ def _record_ended(
         for delivery, attempt, state, reply, message_id, provider_id, _ in finished
     ]
     if connection.vendor == "sqlite":
-        values: Sequence[object] = [json.dumps(rows)]
+        values: list[Any] = [json.dumps(rows)]
     else:
         values = [list(column) for column in zip(*rows, strict=True)]
     moment = connection.ops.adapt_datetimefield_value(now)
@@ -135,7 +135,7 @@ def _record_ended(
 
 def _record_deferred(shift: SendShift, finished: Sequence[Finished], now: datetime) -> None:
     for each in finished:
-        Delivery.objects.filter(pk=each.delivery, shift=shift, state=DeliveryState.SENDING).update(
+        Delivery.objects.filter(pk=each.delivery, shift=shift).update(
             state=DeliveryState.DEFERRED,
             reply=each.reply,
             message_id=each.message_id,

@@ -14,13 +14,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
+from campaigns.engine.claims import in_hand
 from campaigns.engine.journal import read_journal, remove_journal
 from campaigns.engine.outcomes import Finished, record
 from campaigns.engine.processes import Life, life_of
-from campaigns.models import Delivery, DeliveryState, SendShift
+from campaigns.models import DeliveryState, SendShift
 from mailhub.logs import get_logger
 
 log = get_logger(__name__)
@@ -64,7 +65,7 @@ def _settle(shift: SendShift, *, is_exact: bool, silent_for: float | None = None
         if events is None:
             events, is_exact = {}, False
         finished: list[Finished] = []
-        for pk, attempts in _in_hand(shift).values_list("pk", "attempts"):
+        for pk, attempts in in_hand(shift).values_list("pk", "attempts"):
             attempt = attempts + 1
             known = events.get((pk, attempt))
             if known is not None:
@@ -72,7 +73,7 @@ def _settle(shift: SendShift, *, is_exact: bool, silent_for: float | None = None
             elif (pk, attempt) in events or not is_exact:
                 finished.append(Finished(pk, attempt, DeliveryState.UNCERTAIN, _LOST, ""))
         record(shift, finished)
-        back = _in_hand(shift).update(state=DeliveryState.QUEUED, shift=None)
+        back = in_hand(shift).update(shift=None)
         SendShift.objects.filter(pk=shift.pk).delete()
     remove_journal(shift.journal)
     log.warning(
@@ -82,7 +83,3 @@ def _settle(shift: SendShift, *, is_exact: bool, silent_for: float | None = None
         uncertain=sum(each.state == DeliveryState.UNCERTAIN for each in finished),
         queued_again=back,
     )
-
-
-def _in_hand(shift: SendShift) -> models.QuerySet[Delivery]:
-    return Delivery.objects.filter(shift=shift, state=DeliveryState.SENDING)

@@ -55,23 +55,29 @@ Connect = Callable[[Campaign], MakeTransport]
 def work_shift(shift: SendShift, connect: Connect = way_of) -> None:
     """Send for as long as a shift lasts, and hand over.
 
-    An exception leaves the shift to `campaigns.engine.settling`, which finds it by its
-    lease.
+    An exception, or a message that is still on its way, leaves the shift to
+    `campaigns.engine.settling`, which finds it by its lease.
     """
     with _durable_commits(), Lease(shift) as lease:
-        trouble = _Shift(shift, lease).work(connect)
-    _hand_over(shift, trouble)
+        work = _Shift(shift, lease)
+        trouble = work.do(connect)
+    if work.is_done:
+        _hand_over(shift, trouble)
 
 
 class _Shift:
-    """What a shift does while its lease is kept."""
+    """What a shift does while its lease is kept.
+
+    `is_done` turns false where it could not finish all that it took in hand.
+    """
 
     def __init__(self, shift: SendShift, lease: Lease) -> None:
         self._shift = shift
         self._lease = lease
+        self.is_done = True
         self._deadline = time.monotonic() + settings.MAILHUB_SHIFT_SECONDS
 
-    def work(self, connect: Connect) -> Trouble | None:
+    def do(self, connect: Connect) -> Trouble | None:
         """Fix the audience where that is still to do, and send; why nothing could be sent."""
         campaign = self._shift.campaign
         if not fix_audience(campaign, self._may_go_on) or not may_try(campaign):
@@ -91,6 +97,9 @@ class _Shift:
             )
             self._lease.rate = worker.rate
             worker.work()
+            self.is_done = worker.is_empty_handed
+        if not self.is_done:
+            log.warning("a message is still on its way", shift=self._shift.pk)
         reason = worker.trouble
         return None if reason is None else Trouble.of(reason)
 

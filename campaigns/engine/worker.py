@@ -14,7 +14,7 @@ from campaigns.audience import DELETED, bare_addresses, not_mailable
 from campaigns.composing import Person
 from campaigns.engine.allowance import allowance_of
 from campaigns.engine.board import Assignment, Board
-from campaigns.engine.claims import Claimed, claim, release
+from campaigns.engine.claims import Claimed, claim, in_hand, release
 from campaigns.engine.journal import Journal
 from campaigns.engine.lanes import Lane, choose, divide, leave_out
 from campaigns.engine.loop import Loop
@@ -89,6 +89,9 @@ class Worker:
         self._allowance = allowance_of(shift.campaign)
         self._is_paced = False
         self._claimed, self._claimed_at = 0, -math.inf
+        self._claimed_to = 0
+        self._in_hand: set[int] = set()
+        self._was_cut_off = False
         self._is_careful = True
 
     def rate(self) -> float:
@@ -125,9 +128,12 @@ class Worker:
         self._give_back()
 
     def _give_back(self) -> None:
-        left = [assignment.claimed.pk for assignment in self._board.clear()]
-        if left:
-            self._insist(lambda: release(self._shift, left))
+        self._put_back([assignment.claimed.pk for assignment in self._board.clear()])
+
+    def _put_back(self, deliveries: Sequence[int]) -> None:
+        if deliveries:
+            self._insist(lambda: release(self._shift, deliveries))
+            self._in_hand.difference_update(deliveries)
 
     def _await_senders(self) -> None:
         """Let each end its message. One that hangs is left alone: it cannot outlast the lease."""
@@ -135,6 +141,14 @@ class Worker:
         deadline = time.monotonic() + _LAST_MESSAGE_SECONDS
         for thread in (self._loop, *self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def is_empty_handed(self) -> bool:
+        """Whether it has written down or put back all that it claimed.
+
+        Where the database did not answer, it may hold a claim that was never heard of here.
+        """
+        return not self._in_hand and not (self._was_cut_off and in_hand(self._shift).exists())
 
     @property
     def trouble(self) -> MailError | None:
@@ -160,8 +174,7 @@ class Worker:
                 words = str(trouble.reply or trouble.message) if trouble else "It failed."
                 lane.share.trouble = words
                 self._insist(lambda lane=lane, words=words: leave_out(lane.share, words))  # type: ignore[misc]  # the loop's own
-                left = [each.claimed.pk for each in self._board.clear(lane.number)]
-                self._insist(lambda left=left: release(self._shift, left))  # type: ignore[misc]  # the loop's own
+                self._put_back([each.claimed.pk for each in self._board.clear(lane.number)])
 
     def _may_work(self) -> bool:
         if not self._may_go_on() or not self._is_held():
@@ -227,7 +240,9 @@ class Worker:
     def _claim(self, lanes: Sequence[Lane], left: dict[int, int], allowed: int) -> bool:
         """Claim what these lanes may send now, and hand it out; whether there was any."""
         size = min(allowed, sum(left.values()))
-        claimed = self._insist(lambda: claim(self._shift, size)) if size else []
+        claimed = self._insist(lambda: claim(self._shift, size, self._claimed_to)) if size else []
+        self._in_hand.update(each.pk for each in claimed)
+        self._claimed_to = claimed[-1].pk if claimed else 0
         assigned = self._insist(lambda: self._assign(claimed, lanes, dict(left)))
         self._insist(lambda: self._allowance.give_back(allowed - len(assigned)))
         for lane in lanes:
@@ -290,8 +305,9 @@ class Worker:
         if size <= _SMALL_BATCH:
             return size
         waiting = counts_of([self._campaign.pk]).get(self._campaign.pk, {})
-        shifts = SendShift.objects.filter(campaign=self._campaign).count()
-        part = waiting.get(DeliveryState.QUEUED, 0) // (2 * max(shifts, 1))
+        shifts = max(SendShift.objects.filter(campaign=self._campaign).count(), 1)
+        # Others have about as much in hand.
+        part = (waiting.get(DeliveryState.QUEUED, 0) // shifts - len(self._in_hand)) // 2
         return min(size, max(part, _SMALL_BATCH))
 
     def _assign(
@@ -320,8 +336,7 @@ class Worker:
             reached = Person(each.email, *person[2:]) if person else Person(each.email)
             assignments.append(Assignment(each, reached, message_id, lane.number))
         note_accounts(assignments, lanes)
-        if skipped:
-            record(self._shift, skipped)
+        self._record(skipped)
         return assignments
 
     def _person_fields(self) -> tuple[str, ...]:
@@ -336,7 +351,7 @@ class Worker:
         finished = self._board.collect()
         for start in range(0, len(finished), _WRITE_AT):
             piece = finished[start : start + _WRITE_AT]
-            self._insist(lambda piece=piece: record(self._shift, piece))  # type: ignore[misc]  # the loop's own piece
+            self._record(piece)
             self._journal.forget(each.delivery for each in piece)
         has_failed = any(each.state == DeliveryState.FAILED for each in finished)
         if has_failed or (finished and self._is_careful):
@@ -349,6 +364,11 @@ class Worker:
             self._insist(lambda: forget_trouble(self._campaign))
         while self._paces and now - self._paces[0][0] > _RATE_SECONDS:
             self._paces.popleft()
+
+    def _record(self, finished: Sequence[Finished]) -> None:
+        if finished:
+            self._insist(lambda: record(self._shift, finished))
+            self._in_hand.difference_update(each.delivery for each in finished)
 
     def _hear_first_answer(self) -> None:
         """The server is there: others may come."""
@@ -364,6 +384,7 @@ class Worker:
             try:
                 return act()
             except (OperationalError, InterfaceError) as error:
+                self._was_cut_off = True
                 connection.close()
                 log.warning("the database did not answer", error=str(error))
                 if not self._is_held():

@@ -26,7 +26,6 @@ from campaigns.links.programs import name_program
 from campaigns.models import (
     Campaign,
     Delivery,
-    DeliveryState,
     EventKind,
     EventSource,
     SesNotice,
@@ -167,7 +166,7 @@ def _by_tag(tenant_id: UUID, event: SesEvent) -> list[Delivery]:
 
 def _is_too_early(deliveries: Sequence[Delivery], event: SesEvent) -> bool:
     """Whether our own record of the sending is still to come, and would hide this."""
-    in_hand = any(delivery.state == DeliveryState.SENDING for delivery in deliveries)
+    in_hand = any(delivery.shift_id is not None for delivery in deliveries)
     return in_hand and event.kind in _NOT_SENT
 
 

@@ -359,7 +359,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("queued", models.BigIntegerField(default=0)),
-                ("sending", models.BigIntegerField(default=0)),
                 ("deferred", models.BigIntegerField(default=0)),
                 ("sent", models.BigIntegerField(default=0)),
                 ("failed", models.BigIntegerField(default=0)),
@@ -500,7 +499,6 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("queued", "Queued"),
-                            ("sending", "Sending"),
                             ("deferred", "Deferred"),
                             ("sent", "Sent"),
                             ("failed", "Failed"),
@@ -564,7 +562,7 @@ class Migration(migrations.Migration):
                         db_constraint=False,
                         db_index=False,
                         null=True,
-                        on_delete=django.db.models.deletion.RESTRICT,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="+",
                         to="campaigns.sendshift",
                     ),
@@ -692,14 +690,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("next_attempt_at__isnull", False)),
                 fields=["campaign", "next_attempt_at"],
                 name="delivery_due",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(
-                condition=models.Q(("shift__isnull", False)),
-                fields=["shift"],
-                name="delivery_in_hand",
             ),
         ),
         migrations.AddIndex(

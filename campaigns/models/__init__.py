@@ -12,7 +12,15 @@ from campaigns.models.campaign import (
 from campaigns.models.campaign_attachment import CampaignAttachment
 from campaigns.models.campaign_audience import CampaignAudience
 from campaigns.models.campaign_tally import CampaignTally
-from campaigns.models.delivery import REMAINING, RESPONSES, Delivery, DeliveryState
+from campaigns.models.delivery import (
+    REMAINING,
+    RESPONSES,
+    SENDING,
+    SHOWN_STATES,
+    Delivery,
+    DeliveryState,
+    shown_as,
+)
 from campaigns.models.dkim_key import DkimKey
 from campaigns.models.event import DeliveryEvent, EventKind, EventSource
 from campaigns.models.link import CampaignLink
@@ -33,6 +41,8 @@ __all__ = [
     "OVER",
     "REMAINING",
     "RESPONSES",
+    "SENDING",
+    "SHOWN_STATES",
     "Campaign",
     "CampaignAttachment",
     "CampaignAudience",
@@ -61,4 +71,5 @@ __all__ = [
     "Template",
     "TemplateAttachment",
     "Variant",
+    "shown_as",
 ]

@@ -18,7 +18,6 @@ class CampaignTally(models.Model):
         Campaign, on_delete=models.DO_NOTHING, related_name="tallies", db_constraint=False
     )
     queued = models.BigIntegerField(default=0)
-    sending = models.BigIntegerField(default=0)
     deferred = models.BigIntegerField(default=0)
     sent = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 class DeliveryState(models.TextChoices):
     """What became of a recipient.
 
-        queued → sending → sent | failed | skipped | uncertain
-           ↑        └────→ deferred ─┐
-           └─────────────────────────┘
+        queued ──┬→ sent | failed | skipped | uncertain
+           ↑     └→ deferred ─┐
+           └──────────────────┘
+
+    One that a worker has in hand is shown as sending. Its state stays what it was: then a claim
+    changes nothing that is in an index, which is most of what it would cost.
 
     sent: accepted by the server. uncertain: the connection or the worker was lost before
     the server's last reply was seen; never sent again by itself. skipped: not to be
@@ -29,7 +32,6 @@ class DeliveryState(models.TextChoices):
     """
 
     QUEUED = "queued"
-    SENDING = "sending"
     DEFERRED = "deferred"
     SENT = "sent"
     FAILED = "failed"
@@ -37,10 +39,13 @@ class DeliveryState(models.TextChoices):
     UNCERTAIN = "uncertain"
 
 
+# What is shown of those that a worker has in hand.
+SENDING = "sending"
+SHOWN_STATES = (str(DeliveryState.QUEUED), SENDING, *DeliveryState.values[1:])
 LONGEST_PROVIDER_ID = 100
 # What may follow on a message that was sent: `bounced` is noted as `bounced_at`.
 RESPONSES = ("bounced", "complained", "unsubscribed", "opened", "clicked")
-REMAINING = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.DEFERRED)
+REMAINING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -53,12 +58,19 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(state__in=REMAINING)
 
 
+def shown_as(state: str) -> Q:
+    """A condition: the deliveries that are shown in this one of SHOWN_STATES."""
+    if state == SENDING:
+        return Q(state__in=REMAINING, shift__isnull=False)
+    return Q(state=state, shift=None) if state in REMAINING else Q(state=state)
+
+
 class Delivery(models.Model):
     """`reply` holds the server's last words, or ours where it said nothing.
 
     `account` is by which of several accounts it goes, or went; None where the campaign has but
-    one way out; it stays when that account is deleted. `shift` is set exactly while the state is
-    sending; `next_attempt_at` exactly while it is deferred. `message_id` is that of the last
+    one way out; it stays when that account is deleted. `shift` is set exactly while a worker
+    has it in hand; `next_attempt_at` exactly while it is deferred. `message_id` is that of the last
     attempt, `provider_id` the name that its provider gave it (SES's message id). The moments
     from `delivered_at` on are the first of their kind, by whichever report; `DeliveryEvent` has
     them all.
@@ -98,7 +110,7 @@ class Delivery(models.Model):
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     shift = models.ForeignKey(
         SendShift,
-        on_delete=models.RESTRICT,
+        on_delete=models.DO_NOTHING,
         null=True,
         blank=True,
         related_name="+",
@@ -133,9 +145,6 @@ class Delivery(models.Model):
                 condition=Q(next_attempt_at__isnull=False),
             ),
             models.Index(
-                fields=["shift"], name="delivery_in_hand", condition=Q(shift__isnull=False)
-            ),
-            models.Index(
                 fields=["provider_id"],
                 name="delivery_at_provider",
                 condition=~Q(provider_id=""),
@@ -152,3 +161,8 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return self.email
+
+    @property
+    def shown_state(self) -> str:
+        """One of SHOWN_STATES."""
+        return str(self.state) if self.shift_id is None else SENDING

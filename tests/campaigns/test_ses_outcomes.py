@@ -6,7 +6,9 @@ import csv
 import io
 from typing import Any
 
-from campaigns.models import Campaign, Delivery, DeliveryEvent, SesTopic
+from django.utils import timezone
+
+from campaigns.models import Campaign, Delivery, DeliveryEvent, SendShift, SesTopic
 from campaigns.tallies import wrong_tallies
 from contacts.models import Contact, ContactList, ListMember
 from tests.campaigns.test_feedback import (
@@ -56,12 +58,13 @@ def test_a_rejection_that_is_quicker_than_our_own_record_waits_for_it(
 ) -> None:
     first = sent[0]
     own = Delivery.objects.filter(pk=first.pk)
-    own.update(provider_id="", state="sending")
+    shift = SendShift.objects.create(campaign=first.campaign, asked_at=timezone.now())
+    own.update(provider_id="", state="queued", shift=shift)
     event = published(first, "Reject", reason="Bad content")
     event["mail"]["tags"] = {"campaign": [first.campaign.campaign_id]}
     tell(topic, event)
     assert not DeliveryEvent.objects.exists()
-    own.update(provider_id=first.provider_id, state="sent")
+    own.update(provider_id=first.provider_id, state="sent", shift=None)
     tell(topic, event)
     assert own.get().state == "failed"
 

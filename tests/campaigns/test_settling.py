@@ -13,9 +13,9 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from campaigns.audience import fix_audience
-from campaigns.engine.claims import claim
+from campaigns.engine.claims import claim, release
 from campaigns.engine.journal import Journal, journal_folder, read_journal
-from campaigns.engine.outcomes import Finished
+from campaigns.engine.outcomes import Finished, record
 from campaigns.engine.processes import Life, life_of, this_process
 from campaigns.engine.settling import settle_lost_shifts
 from campaigns.engine.shifts import Lease, ask_again, take_shift
@@ -130,6 +130,49 @@ def test_a_worker_whose_shift_was_settled_notices(campaigns: Campaigns, settings
         Delivery.objects.update(shift=None, state=DeliveryState.QUEUED)
         SendShift.objects.filter(pk=shift.pk).delete()
         wait_until(lambda: not lease.is_held, "the lease is lost")
+
+
+def test_a_worker_whose_shift_was_settled_claims_nothing(campaigns: Campaigns) -> None:
+    campaign, shift, _ = begin(campaigns)
+    SendShift.objects.update(process=process_that_is_gone())
+    settle_lost_shifts()
+    assert states(campaign) == {"sent": 1, "uncertain": 1, "queued": 2}
+    assert claim(shift, 4) == []
+    assert states(campaign) == {"sent": 1, "uncertain": 1, "queued": 2}
+
+
+def test_a_claim_begins_where_the_last_one_ended_and_forgets_nobody(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(5)
+    campaign = campaigns.create()
+    assert fix_audience(campaign)
+    shift = take_shift(SendShift.objects.get().pk)
+    assert shift is not None
+    first = [each.pk for each in claim(shift, 2)]
+    release(shift, first[:1])
+    then = [each.pk for each in claim(shift, 2, after=first[-1])]
+    assert min(then) > max(first)
+    assert [each.pk for each in claim(shift, 5, after=then[-1])] == [max(then) + 1, first[0]]
+    assert states(campaign) == {"sending": 5}
+    assert claim(shift, 5) == []
+
+
+def test_a_deferred_one_that_is_put_back_is_due_as_before(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(1)
+    campaign = campaigns.create()
+    assert fix_audience(campaign)
+    Delivery.objects.update(state="deferred", attempts=1, next_attempt_at=timezone.now())
+    shift = take_shift(SendShift.objects.get().pk)
+    assert shift is not None
+    (first,) = claim(shift, 5)
+    assert first.attempt == 2
+    assert states(campaign) == {"sending": 1}
+    release(shift, [first.pk])
+    assert states(campaign) == {"deferred": 1}
+    assert claim(shift, 5) == [first]
+    done = Finished(first.pk, 2, DeliveryState.SENT, "250 OK", "<2@x>")
+    record(shift, [done])
+    row = Delivery.objects.get()
+    assert (row.state, row.attempts, row.next_attempt_at, row.shift) == ("sent", 2, None, None)
 
 
 def test_a_turn_that_the_queue_lost_is_asked_for_again(campaigns: Campaigns) -> None:
