@@ -7,12 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from tests.servers.processes import still_alive, wait_until
 from tests.servers.site import ROOT, RunningSite, SiteTemplate
@@ -91,6 +94,22 @@ def test_a_service_that_dies_is_started_again(started: RunningSite) -> None:
     assert still_alive(before) == [started.pid], "what the dead ones left behind is gone"
 
 
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite has no connection that could be lost"
+)
+def test_connections_that_the_database_ended_are_opened_again(started: RunningSite) -> None:
+    key = started.create_api_key()
+    for _ in range(3):
+        for _ in range(4):
+            assert ask_for_campaigns(started, key) == 200
+        with psycopg.connect(started.variables["DATABASE_URL"], autocommit=True) as administrator:
+            ended = administrator.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchall()
+        assert ended
+
+
 def test_a_busy_port_is_named(own_site: RunningSite) -> None:
     with socket.create_server(("127.0.0.1", 0)) as occupant:
         port = occupant.getsockname()[1]
@@ -138,6 +157,18 @@ def master_of(site: RunningSite, command: str) -> int:
         if int(parent) == site.pid and command in arguments:
             return int(pid)
     return 0
+
+
+def ask_for_campaigns(site: RunningSite, key: str) -> int:
+    """The status of the answer."""
+    request = urllib.request.Request(
+        f"{site.url}/api/campaigns", headers={"Authorization": f"Token {key}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def is_up(site: RunningSite) -> bool:
