@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from accounts.pages import PageRequest, page
 from campaigns.lifecycle import cancel_campaign, pause_campaign, resume_campaign
 from campaigns.links.listing import links_of
 from campaigns.models import Campaign, CampaignStatus
-from campaigns.progress import measure_progress, measure_progress_of
+from campaigns.progress import Progress, measure_progress, measure_progress_of
 from campaigns.pulses import pace_of
 from campaigns.report import reasons_of
 from campaigns.resolving import (
@@ -71,7 +72,7 @@ def show_campaign(request: PageRequest, campaign_id: str) -> HttpResponse:
     is_writer = request.caller.may("campaigns", write=True)
     if campaign.status == CampaignStatus.DRAFT and is_writer:
         return redirect("compose-campaign", campaign_id)
-    context = {"campaign": campaign, "progress": measure_progress(campaign), **_report(campaign)}
+    context = {**_moving(campaign), **_report(campaign)}
     return render(request, "campaigns/show.html", context)
 
 
@@ -81,16 +82,17 @@ def show_measures(request: PageRequest, campaign_id: str) -> HttpResponse:
     """The moving part of the page, asked for every 2 s.
 
     The request says what is shown. Where the status is another one, the whole is answered;
-    where only numbers moved, failures are left out unless there are new ones, so that a
-    person may read and mark them in peace.
+    where only numbers moved, failures and what is said of trouble are left out unless there is
+    something new, so that a person may read and mark them in peace.
     """
     campaign = _find(request, campaign_id)
-    progress = measure_progress(campaign)
-    context = {"campaign": campaign, "progress": progress}
+    context = _moving(campaign)
+    progress: Progress = context["progress"]
     if request.GET.get("status") != progress.shown_status:
         response = render(request, "campaigns/whole.html", {**context, **_report(campaign)})
         response["HX-Retarget"] = "#campaign"
         return response
+    context["brings_words"] = request.GET.get("words", "") != context["words_mark"]
     context["brings_failures"] = request.GET.get("failed") != str(progress.failed)
     return render(request, "campaigns/measures.html", context)
 
@@ -224,6 +226,15 @@ def _decide(
         "problem": problem,
     }
     return render(request, template, context, status=400 if problem else 200)
+
+
+def _moving(campaign: Campaign) -> dict[str, Any]:
+    """What changes while a campaign goes; `words_mark` with what is said of its trouble."""
+    progress = measure_progress(campaign)
+    troubles = campaign.senders.values_list("trouble", flat=True)
+    words = (progress.last_error, str(progress.resumes_at or ""), *troubles)
+    mark = hashlib.sha256("\0".join(words).encode()).hexdigest()[:16] if any(words) else ""
+    return {"campaign": campaign, "progress": progress, "words_mark": mark}
 
 
 def _report(campaign: Campaign) -> dict[str, Any]:

@@ -98,8 +98,8 @@ def several_senders(campaign: Campaign) -> list[SenderShare]:
 
 @register.filter
 def sender_words(share: SenderShare) -> str:
-    """The address of one of several, its weight, and how fast it may go."""
-    parts = [f"{share.from_email or share.account.email_address}: weight {share.weight:,}"]
+    """The weight of one of several, and how fast it may go."""
+    parts = [f"weight {share.weight:,}"]
     limits = say_limits(share)
     return ", ".join([*parts, limits] if limits else parts)
 

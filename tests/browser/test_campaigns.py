@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from campaigns.models import Campaign, CampaignStatus, DeliveryState, ResponseTally
+from campaigns.models import Campaign, CampaignStatus, DeliveryState, ResponseTally, SenderShare
 from tests.browser.conftest import Desk, allow_to_log_in
 from tests.pages.mailings import make_campaign, settle
 from tests.people import People
@@ -53,6 +53,39 @@ def test_pause_resume_and_cancel(members_desk: Desk, people: People) -> None:
     expect(page.locator(".report")).to_contain_text("1,234 got nothing.")
     campaign.refresh_from_db()
     assert campaign.status == CampaignStatus.CANCELLED
+
+
+def test_trouble_of_one_of_several_senders_is_seen_as_it_comes_and_goes(
+    members_desk: Desk, people: People
+) -> None:
+    campaign = make_campaign(people.member, sent=120, queued=1_080, from_email="")
+    shares = [
+        SenderShare.objects.create(
+            campaign=campaign,
+            account=people.connect_account(people.member, email_address=f"{name}@acme.example"),
+            weight=weight,
+            rate_per_hour=2_000,
+        )
+        for name, weight in (("newsletter", 3), ("offers-for-customers", 1))
+    ]
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    trouble = "535 5.7.8 Username and password not accepted for offers-for-customers@acme.example"
+    SenderShare.objects.filter(pk=shares[1].pk).update(trouble=trouble)
+    expect(page.locator("#about").get_by_text(trouble)).to_be_visible()
+    members_desk.look("campaign-several-senders")
+    SenderShare.objects.update(trouble="")
+    expect(page.locator("#about").get_by_text(trouble)).to_have_count(0)
+    Campaign.objects.update(last_error="451 4.3.0 Temporary trouble")
+    expect(page.get_by_text("451 4.3.0 Temporary trouble")).to_be_visible()
+
+
+def test_a_used_up_limit_is_seen_when_it_comes(members_desk: Desk, people: People) -> None:
+    campaign = make_campaign(people.member, sent=500, queued=1_500, rate_per_hour=500)
+    page = members_desk.open(f"/campaigns/{campaign.campaign_id}")
+    Campaign.objects.update(paced_until=timezone.now() + timedelta(minutes=42))
+    expect(page.locator("#about").get_by_text("used up, it goes on")).to_be_visible()
+    expect(page.get_by_text("Its limit of 500 an hour is used up.")).to_be_visible()
+    members_desk.look("campaign-used-up")
 
 
 def test_a_pause_by_another_person_is_seen(members_desk: Desk, people: People) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from django.db import connection
@@ -125,6 +127,33 @@ def test_the_moving_part_brings_failures_only_when_there_are_new_ones(
     assert "Paused" in other.text
 
 
+def test_the_moving_part_brings_what_is_said_of_trouble_only_when_it_is_new(
+    people: People, visit: Visit
+) -> None:
+    campaign = make_campaign(people.member, sent=1, queued=9)
+    share = SenderShare.objects.create(
+        campaign=campaign, account=people.connect_account(people.member)
+    )
+    client = visit(people.viewer)
+
+    def moving(page: str) -> str:
+        """What the page asks for next."""
+        address = re.search(r'hx-get="([^"]*)"', page)
+        assert address is not None
+        return client.get(unescape(address[1])).text
+
+    page = client.get(f"/campaigns/{campaign.campaign_id}").text
+    calm = moving(page)
+    assert 'id="about"' not in calm
+    SenderShare.objects.filter(pk=share.pk).update(trouble="535 5.7.8 Wrong password")
+    told = moving(calm)
+    assert 'hx-swap-oob="true"' in told
+    assert "535 5.7.8 Wrong password" in told
+    assert 'id="about"' not in moving(told)
+    Campaign.objects.update(last_error="451 4.3.0 Later")
+    assert "451 4.3.0 Later" in moving(told)
+
+
 def test_pause_resume_and_cancel(people: People, visit: Visit) -> None:
     campaign = make_campaign(people.member, sent=1, queued=2)
     client = visit(people.member)
@@ -179,7 +208,7 @@ def test_several_senders_are_named_with_what_keeps_one_of_them(
         )
     page = visit(people.member).get(f"/campaigns/{campaign.campaign_id}").text
     for name in ("one", "two"):
-        assert f"{name}@acme.example: weight 3, at most 40 an hour" in page
+        assert f'{name}@acme.example<div class="muted">weight 3, at most 40 an hour' in page
     assert page.count("Left out:") == 1
     assert "535 5.7.8 Wrong password" in page
     assert "the default sender" not in page
