@@ -21,10 +21,11 @@ _LONGEST = 320
 def show_sender_check(request: PageRequest) -> HttpResponse:
     """Asks for an address, and says what is to be mended before mail is sent from it."""
     asked = request.GET.get("from", "").strip()[:_LONGEST]
-    context: dict[str, Any] = {"asked": asked}
+    campaign = _campaign(request)
+    context: dict[str, Any] = {"asked": asked, "campaign": campaign}
     if asked:
         try:
-            context["found"] = check_sender(request.caller, asked, _campaign(request))
+            context["found"] = check_sender(request.caller, asked, campaign)
         except InvalidInput as error:
             context["problem"] = error.details["fields"]["from"][0]
     status = 400 if "problem" in context else 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pytest_django.fixtures import Settings
 
@@ -195,5 +197,11 @@ def test_a_campaign_is_judged_by_the_way_it_goes(
     page = visit(people.member).get("/sender-check", asked).text
     assert "It will mostly arrive" in page
     assert "SES signs" not in page
+    kept = f'<input type="hidden" name="campaign" value="{campaign.campaign_id}">'
+    assert kept in page
+    assert kept in visit(people.member).get("/sender-check", {**asked, "from": "no address"}).text
+    assert "campaign" not in re.findall(
+        r'name="(\w+)"', visit(people.stranger).get("/sender-check", asked).text
+    )
     assert people.member.api.get(f"{path}-").status_code == 400
     assert people.stranger.api.get(path).status_code == 400
