@@ -27,7 +27,7 @@ from contacts.addresses import InvalidAddress, normalise_email
 from contacts.models import LiftedSuppression, Suppression, SuppressionReason
 from mailhub.errors import MailhubError
 from mailhub.logs import get_logger
-from mailhub.mail.errors import MailError
+from mailhub.mail.errors import MailError, RecipientRefused
 from mailhub.mail.transports.ses import SesSettings
 from mailhub.mail.transports.ses_wire import SesWire
 
@@ -131,15 +131,23 @@ def _write(
     if written is not None:
         moment, pk = written
         rows = rows.filter(Q(created_at__gt=moment) | Q(created_at=moment, pk__gt=pk))
-    number = 0
+    number = refused = 0
     for row in rows.order_by("created_at", "pk").iterator():
         if row.email not in listed:
             if number == _MOST_WRITTEN:
-                return written
-            wire.suppress(row.email, _REASONS[SuppressionReason(row.reason)])
+                break
+            try:
+                wire.suppress(row.email, _REASONS[SuppressionReason(row.reason)])
+            except RecipientRefused:
+                # It would be refused again, and the others are not to wait for it.
+                refused += 1
             number += 1
         written = (row.created_at, row.pk)
-    return None
+    else:
+        written = None
+    if refused:
+        log.warning("SES's list does not take some addresses", number=refused)
+    return written
 
 
 def lift_all() -> None:

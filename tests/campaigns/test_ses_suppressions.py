@@ -16,7 +16,7 @@ from accounts.models import Credential, CredentialKind, EmailAccount
 from campaigns.feedback.ses_suppressions import exchange_all, lift_all
 from contacts.models import Contact, LiftedSuppression, Suppression, SuppressionReason
 from tests.people import People
-from tests.servers.ses import KEYS, REGION, SesFake
+from tests.servers.ses import KEYS, REGION, Refusal, SesFake
 
 
 @pytest.fixture
@@ -82,6 +82,29 @@ def test_what_is_too_much_for_one_hour_is_written_in_the_next(
     assert len(ses_fake.account.suppressed) == 620
     written = sum(request.startswith("PUT") for request in ses_fake.requests)
     assert written == 620
+
+
+@pytest.mark.parametrize(
+    ("refusal", "goes_on"),
+    [
+        (Refusal(400, "BadRequestException", "Email address is not valid"), True),
+        (Refusal(429, "TooManyRequestsException", "Rate exceeded"), False),
+        (Refusal(403, "AccessDeniedException", "ses:PutSuppressedDestination"), False),
+        (Refusal(500, "InternalFailure", "Try again"), False),
+    ],
+)
+def test_an_address_that_is_refused_holds_up_no_other(
+    people: People, account: EmailAccount, ses_fake: SesFake, refusal: Refusal, goes_on: bool
+) -> None:
+    emails = [f"gone-{number}@example.net" for number in range(3)]
+    for email in emails:
+        Suppression.objects.suppress(people.tenant, [email], SuppressionReason.BOUNCED)
+    ses_fake.refused_addresses[emails[1]] = refusal
+    exchange_all()
+    assert list(ses_fake.account.suppressed) == ([emails[0], emails[2]] if goes_on else emails[:1])
+    ses_fake.refused_addresses.clear()
+    exchange_all()
+    assert set(ses_fake.account.suppressed) == set(emails)
 
 
 @pytest.mark.parametrize("by", ["api", "page", "admin"])

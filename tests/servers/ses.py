@@ -80,6 +80,7 @@ class Accepted:
 class SesFake:
     """`script` disturbs as that of the other servers does (at CONTENT, by recipient);
     `answers` (to what is sent) and `answers_to_account` are used up one request at a time.
+    An address of `refused_addresses` is not taken on the list of those that are suppressed.
     `clock` is in seconds: a test may have its own. `throttle_share` of the requests is
     throttled without a reason, by a seeded chance; answers take `latency` seconds.
     """
@@ -91,6 +92,7 @@ class SesFake:
         self.limits = Limits()
         self.account = Account()
         self.keys: dict[str, str] = {KEYS.access_key_id: KEYS.secret_access_key}
+        self.refused_addresses: dict[str, Refusal] = {}
         self.throttle_share = 0.0
         self.latency = 0.0
         self.accepted: list[Accepted] = []
@@ -353,6 +355,9 @@ class _Handler(QuietHandler):
         suppressed = self.server.fake.account.suppressed
         if method == "PUT":
             asked = json.loads(body)
+            refusal = self.server.fake.refused_addresses.get(asked["EmailAddress"])
+            if refusal is not None:
+                return refusal
             suppressed[asked["EmailAddress"]] = asked["Reason"]
             return {}
         if not rest:

@@ -62,6 +62,15 @@ _NOT_VERIFIED = re.compile(r"not verified", re.IGNORECASE)
 _LOST_ON_THE_WAY = (502, 504)
 
 
+# What SES calls a request whose values it does not take.
+_BAD_VALUES = {"BadRequestException", "InvalidParameterValue", "ValidationException"}
+
+
+def is_about_values(error: MailError) -> bool:
+    """Whether SES refused what was asked for, for good, and neither who asked nor the pace."""
+    return error.reply is not None and error.reply.text.partition(":")[0] in _BAD_VALUES
+
+
 def refusal_of(answer: Mapping[str, Any]) -> MailError:
     """The error of an answer that is no acceptance; `reply` holds SES's own words.
 

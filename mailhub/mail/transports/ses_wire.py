@@ -23,9 +23,11 @@ from mailhub.mail.errors import (
     LoginDeferred,
     LoginFailed,
     MailError,
+    MessageRefused,
+    RecipientRefused,
     ServerTimeout,
 )
-from mailhub.mail.transports.ses_answers import refusal_of
+from mailhub.mail.transports.ses_answers import is_about_values, refusal_of
 
 _IN_HAND = threading.local()
 
@@ -95,9 +97,17 @@ class SesWire:
             request["NextToken"] = page["NextToken"]
 
     def suppress(self, email: str, reason: str) -> None:
-        """Let SES write to this address no more; `reason` is BOUNCE or COMPLAINT."""
+        """Let SES write to this address no more; `reason` is BOUNCE or COMPLAINT.
+
+        Raises MailError; RecipientRefused where it is this address that SES does not take.
+        """
         request = {"EmailAddress": email, "Reason": reason}
-        self._manage(self._client.put_suppressed_destination, request)
+        try:
+            self._manage(self._client.put_suppressed_destination, request)
+        except MessageRefused as error:
+            if is_about_values(error):
+                raise RecipientRefused("SES does not take this address.", error.reply) from error
+            raise
 
     def unsuppress(self, email: str) -> None:
         """Let SES write to this address again, also where it does already. Raises MailError."""
