@@ -26,8 +26,11 @@ from contacts.models import (
     Suppression,
 )
 from contacts.searching import LONGEST_SEARCH
+from contacts.suppressing import suppress_contacts
+from mailhub.admin_deleting import DeletesMany
 from mailhub.admin_lists import BriefPaginator
 from mailhub.generic_bases import ModelAdmin
+from mailhub.templatetags.pages import count
 
 _MOST_TENANTS_NAMED = 200
 
@@ -46,7 +49,7 @@ class LargeTableAdmin(ModelAdmin):
 
 
 @admin.register(Contact)
-class ContactAdmin(LargeTableAdmin):
+class ContactAdmin(DeletesMany, LargeTableAdmin):
     form = ContactForm
     list_display = (
         "email",
@@ -69,7 +72,7 @@ class ContactAdmin(LargeTableAdmin):
         "created_at",
         "updated_at",
     )
-    actions = ("export_as_csv", "suppress")
+    actions = ("export_as_csv", "suppress", "delete_selected")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Contact], search_term: str
@@ -91,18 +94,15 @@ class ContactAdmin(LargeTableAdmin):
 
     @admin.action(description="Suppress the chosen contacts", permissions=["change"])
     def suppress(self, request: HttpRequest, queryset: QuerySet[Contact]) -> None:
-        by_tenant: dict[Tenant, list[str]] = {}
-        for contact in queryset.select_related("tenant").iterator():
-            by_tenant.setdefault(contact.tenant, []).append(contact.email)
-        for tenant, emails in by_tenant.items():
-            Suppression.objects.suppress(tenant, emails)
-        number = sum(map(len, by_tenant.values()))
-        messages.success(request, f"No campaign writes to these {number} addresses any more.")
+        suppress_contacts(queryset)
+        number = count(queryset.count(), "address,addresses")
+        messages.success(request, f"No campaign writes to {number} any more that were chosen.")
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(LargeTableAdmin):
+class SuppressionAdmin(DeletesMany, LargeTableAdmin):
     form = SuppressionForm
+    actions = ("delete_selected",)
     list_display = ("email", "reason", "tenant", "created_at")
     list_filter = ("reason", "tenant")
     search_fields = ("email",)
@@ -271,7 +271,8 @@ class ImportRowErrorAdmin(LookedAtOnly):
 
 
 @admin.register(ListMember)
-class ListMemberAdmin(LookedAtOnly):
+class ListMemberAdmin(DeletesMany, LookedAtOnly):
+    actions = ("delete_selected",)
     list_display = ("contact", "list", "state", "added_at", "asked_at", "confirmed_at", "left_at")
     list_filter = ("state",)
     list_select_related = ("contact", "list")

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from contacts.models import Contact, ContactStatus
@@ -108,6 +109,23 @@ def update_contacts(contacts: Sequence[ContactValues]) -> int:
     rows = json.dumps([[contact.id, *contact.in_order()[1:]] for contact in contacts])
     with connection.cursor() as cursor:
         cursor.execute(statement, [*_prepared(connection, {"updated_at": timezone.now()}), rows])
+        return int(cursor.rowcount)
+
+
+def insert_selected(model: type[Model], values: dict[str, Any], rows: QuerySet[Any]) -> int:
+    """Add a row of `model` for each of `rows`, but those that are there; how many were added.
+
+    `values` are expressions on `rows` by the columns of `model`: INSERT … SELECT, they never
+    pass through Python, however many they are.
+    """
+    selected, parameters = rows.order_by("pk").values_list(*values.values()).query.sql_with_params()
+    connection = connections[router.db_for_write(model)]
+    table, columns = connection.ops.quote_name(model._meta.db_table), _listed(connection, values)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({columns}) {selected} ON CONFLICT DO NOTHING",
+            parameters,
+        )
         return int(cursor.rowcount)
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import transaction
 from django.db.models import CharField, DateTimeField, F, IntegerField, Value
 from django.utils import timezone
 
+from contacts.bulk_writing import insert_selected
 from contacts.contact_rows import ContactRow
 from contacts.merging import merge_rows
 from contacts.models import Contact, ContactList, ListMember, MemberState
@@ -51,10 +52,7 @@ def add_addresses(contact_list: ContactList, emails: Sequence[str]) -> Added:
 
 
 def add_people(contact_list: ContactList, people: ContactQuerySet) -> int:
-    """Put these contacts of the list's tenant on it; how many are new there.
-
-    INSERT … SELECT: they never pass through Python, however many they are.
-    """
+    """Put these contacts of the list's tenant on it; how many are new there."""
     now = timezone.now()
     state = MemberState.PENDING if contact_list.asks_first else MemberState.SUBSCRIBED
     values: dict[str, Any] = {
@@ -65,16 +63,7 @@ def add_people(contact_list: ContactList, people: ContactQuerySet) -> int:
     }
     if contact_list.asks_first:
         values["ask_at"] = Value(now, output_field=DateTimeField())
-    selected, parameters = (
-        people.order_by("pk").values_list(*values.values()).query.sql_with_params()
-    )
-    connection = connections[router.db_for_write(ListMember)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO list_members ({', '.join(values)}) {selected} ON CONFLICT DO NOTHING",
-            parameters,
-        )
-        return int(cursor.rowcount)
+    return insert_selected(ListMember, values, people)
 
 
 def subscribe(member: ListMember) -> None:

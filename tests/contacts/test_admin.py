@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.contrib.messages.storage.fallback import FallbackStorage
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
+from contacts.admin import ContactAdmin
 from contacts.bulk_writing import ContactValues, insert_contacts
-from contacts.models import Contact, ContactList, ImportJob, Segment, Suppression
+from contacts.joining import add_people
+from contacts.models import (
+    Contact,
+    ContactList,
+    ImportJob,
+    ListMember,
+    Segment,
+    Suppression,
+    SuppressionReason,
+)
 from tests.contacts.imports import import_at_once, upload
 from tests.people import People
 
@@ -52,9 +66,93 @@ def test_a_table_that_is_not_counted_to_its_end_says_so(people: People, operator
     assert "10,000 contacts" in listed
     assert "more than" not in listed
     insert_contacts(people.tenant.pk, rows[10_000:])
-    assert "more than 10,000 contacts" in operator.get("/admin/contacts/contact/").content.decode()
+    listed = operator.get("/admin/contacts/contact/").content.decode()
+    assert "more than 10,000 contacts" in listed
+    assert "Select all contacts, more than 10,000" in listed
+    assert "Select all 10000" not in listed
     found = operator.get("/admin/contacts/contact/?q=c10000@").content.decode()
     assert "1 contact\n" in found
+
+
+def act_on_all(client: Client, model: str, action: str, query: str = "") -> Any:
+    """Run an action on all rows of a list, as its page offers where one page does not hold them."""
+    address = f"/admin/contacts/{model}/{query}"
+    first = re.search(rb'name="_selected_action" value="([^"]*)"', client.get(address).content)
+    assert first is not None
+    chosen = {"select_across": "1", "_selected_action": [first[1].decode()]}
+    return client.post(address, {"action": action, **chosen})
+
+
+def answer(client: Client, address: str, page: Any) -> Any:
+    """Send the form of a question as it stands."""
+    fields = re.findall(rb'<input type="hidden" name="([^"]*)" value="([^"]*)"', page.content)
+    assert len(fields) < 1000, "Django takes no more fields than that"
+    return client.post(address, {name.decode(): value.decode() for name, value in fields})
+
+
+def test_all_of_a_large_table_are_suppressed_and_deleted(people: People, operator: Client) -> None:
+    rows = [ContactValues(f"c{number}@example.com") for number in range(2_500)]
+    insert_contacts(people.tenant.pk, rows)
+    insert_contacts(people.other_tenant.pk, [ContactValues("other@example.com")])
+    news = ContactList.objects.create(tenant=people.tenant, name="News")
+    add_people(news, Contact.objects.filter(tenant=people.tenant))
+    Suppression.objects.suppress(people.tenant, ["c7@example.com"], SuppressionReason.BOUNCED)
+    assert act_on_all(operator, "contact", "suppress", "?q=c").status_code == 302
+    assert Suppression.objects.filter(tenant=people.tenant).count() == 2_500
+    assert Suppression.objects.get(email="c7@example.com").reason == "bounced"
+    for model, query, words in (
+        ("suppression", "", "2,500 suppressions"),
+        ("listmember", "", "2,500 list members"),
+        ("contact", "?q=c", "2,500 contacts"),
+    ):
+        question = act_on_all(operator, model, "delete_selected", query)
+        assert words in question.text
+        assert len(question.content) < 40_000
+        if model == "contact":
+            Contact.objects.create(tenant=people.tenant, email="cnew@example.com")
+        done = answer(operator, f"/admin/contacts/{model}/{query}", question)
+        assert done.status_code == 302
+        assert f"{words} deleted." in operator.get("/admin/").text
+    assert not Suppression.objects.exists()
+    assert not ListMember.objects.exists()
+    # Who came after the question was not meant.
+    left = set(Contact.objects.values_list("email", flat=True))
+    assert left == {"other@example.com", "cnew@example.com"}
+
+
+class Hurried(ContactAdmin):
+    """Has time for one piece at a time."""
+
+    seconds_of_deleting = 0
+
+
+def test_what_is_too_much_for_one_answer_is_asked_for_again(people: People) -> None:
+    insert_contacts(
+        people.tenant.pk, [ContactValues(f"c{number}@example.com") for number in range(1_200)]
+    )
+    user = User.objects.create_superuser("root")
+    form = {"action": "delete_selected", "select_across": "1", "_selected_action": "0"}
+    left, words = [], ""
+    for _ in range(4):
+        request = RequestFactory().post("/admin/contacts/contact/", form)
+        request.user = user
+        request.session = SessionStore()
+        middleware = {
+            "_messages": FallbackStorage(request),
+            "_dont_enforce_csrf_checks": True,
+        }
+        vars(request).update(middleware)
+        page: Any = Hurried(Contact, admin.site).changelist_view(request)
+        if page.status_code == 302:
+            break
+        page.render()
+        left.append(Contact.objects.count())
+        words = page.text
+        fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', words)
+        form = dict(fields)
+    assert left == [1_200, 700, 200]
+    assert "1,000 are deleted, and more are left." in words
+    assert not Contact.objects.exists()
 
 
 def test_contacts_are_found_by_beginnings(people: People, operator: Client) -> None:
