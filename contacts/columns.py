@@ -2,7 +2,9 @@
 
 A target is `email`, `first_name`, `last_name`, `company`, `status`, `attributes` (a JSON
 object), `attributes.<key>`, or "" for a column that is left out. What becomes `status` can
-make a contact one that no campaign writes to, and never the reverse.
+make a contact one that no campaign writes to, and never the reverse: so a column whose heading
+says status is taken for it whatever it holds, and several may be, of which the word counts that
+keeps the contact away.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from collections.abc import Mapping, Sequence
 
 from contacts.attributes import LONGEST_KEY
 from contacts.models import fold
-from contacts.status_words import read_status
 from mailhub.errors import InvalidInput
 
 NAMES = ("first_name", "last_name", "company")
@@ -66,17 +67,13 @@ _ALIASES: dict[str, str] = {
 
 
 def map_columns(
-    columns: Sequence[str],
-    mapping: Mapping[str, str | None] | None = None,
-    rows: Sequence[Sequence[str]] = (),
+    columns: Sequence[str], mapping: Mapping[str, str | None] | None = None
 ) -> list[str]:
     """The target of each column.
 
     `mapping` names columns by their heading; null leaves one out. Columns that it does not
-    name are recognised by their usual headings, the rest become attributes. `rows` are the
-    first of the file: a column whose heading says status is that of something else, and an
-    attribute, where one of them holds a word that is none of a contact's. Raises InvalidInput
-    (details.fields.mapping or .file).
+    name are recognised by their usual headings, the rest become attributes. Raises
+    InvalidInput (details.fields.mapping or .file).
     """
     if len(columns) > MOST_COLUMNS:
         raise InvalidInput.field("file", f"The file has more than {MOST_COLUMNS} columns.")
@@ -86,8 +83,7 @@ def map_columns(
     is_own_export = set(EXPORT_COLUMNS) <= set(columns)
     for position, column in enumerate(columns):
         if targets[position] is None:
-            values = [row[position] for row in rows if position < len(row)]
-            target = _recognise(column, position, taken, values, is_own_export=is_own_export)
+            target = _recognise(column, position, taken, is_own_export=is_own_export)
             targets[position] = target
             taken.add(target)
     chosen = [target or "" for target in targets]
@@ -111,7 +107,7 @@ def _check_mapping(columns: Sequence[str], mapping: Mapping[str, str | None]) ->
     for column, target in mapping.items():
         chosen[column] = _check_target(target or "")
     named = [chosen[column] for column in columns if chosen.get(column)]
-    twice = sorted({target for target in named if named.count(target) > 1})
+    twice = sorted({each for each in named if named.count(each) > 1 and each != "status"})
     if twice:
         raise InvalidInput.field("mapping", f"More than one column becomes {_listed(twice)}.")
     return chosen
@@ -135,21 +131,11 @@ def _check_target(target: str) -> str:
     )
 
 
-def _recognise(
-    column: str,
-    position: int,
-    taken: set[str],
-    values: Sequence[str],
-    *,
-    is_own_export: bool,
-) -> str:
+def _recognise(column: str, position: int, taken: set[str], *, is_own_export: bool) -> str:
     if is_own_export and column in EXPORT_COLUMNS:
         return column if column in FIELDS else ""
     field = _ALIASES.get(re.sub(r"[\W_]+", "", fold(column)), "")
-    is_other_status = field == "status" and any(
-        value.strip() and read_status(value) is None for value in values
-    )
-    if field and field not in taken and not is_other_status:
+    if field == "status" or (field and field not in taken):
         return field
     key = attribute_key(column) or f"column_{position + 1}"
     target, number = f"attributes.{key}", 2

@@ -13,8 +13,9 @@ from contacts.attributes import InvalidAttributes, check_attributes
 from contacts.formulas import unguard
 from contacts.models import ContactStatus
 from contacts.models.contact import LONGEST_NAME
-from contacts.status_words import read_status
+from contacts.status_words import least_mailable, read_status
 
+_SHOWN = 60
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -98,8 +99,9 @@ def _set_name(row: ContactRow, name: str, value: str) -> None:
 def _set_status(row: ContactRow, name: str, value: str) -> None:
     status = read_status(value)
     if status is None:
-        raise BadRow(f"status is one of {', '.join(ContactStatus)}.")
-    row.fields[name] = status.value
+        known = ", ".join(ContactStatus)
+        raise BadRow(f"Unknown status “{value[:_SHOWN]}”: status is one of {known}.")
+    row.fields[name] = least_mailable(status, row.fields.get(name, status))
 
 
 def _set_attribute(row: ContactRow, name: str, value: str) -> None:

@@ -109,7 +109,7 @@ def _columns_of(heading: Heading, mapping: Mapping[str, str | None]) -> dict[str
     """What a job knows of its file by the heading. Raises InvalidInput."""
     return {
         "columns": heading.columns,
-        "targets": map_columns(heading.columns, mapping, heading.rows),
+        "targets": map_columns(heading.columns, mapping),
         "delimiter": heading.delimiter,
         "offset": heading.offset,
         "line": heading.line,

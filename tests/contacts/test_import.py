@@ -137,7 +137,7 @@ def test_columns_are_mapped_as_asked(people: People) -> None:
     assert counts(state) == (2, 1, 0, 1)
     ann = stored(people.member)["ann@example.com"]
     assert (ann.attributes, ann.status) == ({"city": "Köln"}, "bounced")
-    assert "status is one of" in bad_rows(people.member, state)[0][1]
+    assert "Unknown status “asleep”" in bad_rows(people.member, state)[0][1]
 
 
 EXPORTED = """Email Address,Status
@@ -172,17 +172,42 @@ def test_who_left_another_product_stays_away(people: People) -> None:
     assert stored(people.member)["dora@example.com"].status == "bounced"
 
 
-def test_a_status_of_something_else_is_an_attribute_unless_it_is_mapped(people: People) -> None:
-    content = "email,status\nann@example.com,VIP\nbob@example.com,Active\n"
+def test_an_unknown_status_is_a_bad_row_and_takes_nobody_else_along(people: People) -> None:
+    content = (
+        "email,status\nann@example.com,VIP\nbob@example.com,Active\ncleo@example.com,opted out\n"
+    )
     state = import_at_once(people.member, content)
-    assert counts(state) == (2, 2, 0, 0)
-    assert state["columns"][1] == {"heading": "status", "target": "attributes.status"}
-    assert stored(people.member)["ann@example.com"].attributes == {"status": "VIP"}
-    known = "email,status\nann@example.com,Active\nbob@example.com,unsubscribed\n"
-    import_at_once(people.member, known, {"status": "attributes.state"})
-    assert stored(people.member)["bob@example.com"].status == "subscribed"
-    asked = import_at_once(people.member, content, {"status": "status"})
-    assert counts(asked) == (2, 0, 1, 1)
+    assert counts(state) == (3, 2, 0, 1)
+    assert state["columns"][1] == {"heading": "status", "target": "status"}
+    assert {email: row.status for email, row in stored(people.member).items()} == {
+        "bob@example.com": "subscribed",
+        "cleo@example.com": "unsubscribed",
+    }
+    [(line, reason, row)] = bad_rows(people.member, state)
+    assert (line, row) == (2, "ann@example.com,VIP")
+    assert reason.startswith("Unknown status “VIP”")
+    asked = import_at_once(people.stranger, content, {"status": "attributes.rank"})
+    assert counts(asked) == (3, 3, 0, 0)
+    assert stored(people.stranger)["ann@example.com"].attributes == {"rank": "VIP"}
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("enabled,confirmed", "subscribed"),
+        ("disabled,On hold,blocked,suppressed,Pending,do not contact,subscribed", "unsubscribed"),
+        ("soft bounced,active,unsubscribed", "bounced"),
+        ("Active,Spam report,bounced", "complained"),
+    ],
+)
+def test_of_several_columns_of_the_status_the_gravest_word_counts(
+    people: People, words: str, status: str
+) -> None:
+    headings = [f"c{number}" for number, _ in enumerate(words.split(","))]
+    content = f"email,{','.join(headings)}\nann@example.com,{words}\n"
+    state = import_at_once(people.member, content, dict.fromkeys(headings, "status"))
+    assert counts(state) == (1, 1, 0, 0)
+    assert stored(people.member)["ann@example.com"].status == status
 
 
 ENCODED = "email;first_name;city\nann@example.com;Zoë;Łódź\n"
