@@ -226,12 +226,17 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     inlines = (EventInline,)
 
-    list_display = ("email", "campaign", "shown_state", "attempts", "reply", "finished_at")
+    list_display = ("email", "campaign", "shown", "attempts", "reply", "finished_at")
     list_filter = ("state",)
     list_select_related = ("campaign",)
     search_fields = ("=email", "=message_id")
     raw_id_fields = ("campaign", "contact", "shift")
     ordering = ("-pk",)
+
+    @admin.display(description="state")
+    def shown(self, delivery: Delivery) -> str:
+        """Its state, or that a worker has it in hand."""
+        return delivery.shown_state
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         if lookup == "campaign__id__exact":

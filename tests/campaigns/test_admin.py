@@ -168,3 +168,11 @@ def test_topics_notices_and_keys_are_seen_without_a_secret(
     assert "Give the ARN of an SNS topic" in refused.text
     for path in ("dkimkey/add/", "sesnotice/add/", f"dkimkey/{key.pk}/delete/"):
         assert admin_pages.get(f"{root}/{path}").status_code == 403
+
+
+def test_the_state_of_a_delivery_is_headed_so(admin_pages: Client, people: People) -> None:
+    add_campaign(people)
+    page = admin_pages.get("/admin/campaigns/delivery/").content.decode()
+    assert 'class="column-shown"' in page
+    heading = page.partition('class="column-shown"')[2].partition("</th>")[0]
+    assert ">State<" in heading.replace("\n", "").replace(" ", "")
