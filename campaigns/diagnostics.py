@@ -15,7 +15,7 @@ class Diagnostic:
     """What is told of one delivery, each "" where nothing is.
 
     `bounce_class` is a `mailhub.mail.bounce.Verdict`: of several bounces a hard one counts, else
-    the latest.
+    the latest. One that is sent once more has none until it is refused again.
     """
 
     bounce_class: str = ""
@@ -35,7 +35,12 @@ def with_diagnostics(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
 def diagnostic_of(delivery: Delivery) -> Diagnostic:
     """What is told of it; its rows are those of `with_diagnostics`."""
     events = sorted(delivery.events.all(), key=lambda event: event.at)
-    bounces = [event for event in events if event.kind == EventKind.BOUNCE]
+    since = delivery.bounced_at
+    bounces = [
+        event
+        for event in events
+        if event.kind == EventKind.BOUNCE and since is not None and event.at >= since
+    ]
     hard = [event for event in bounces if event.verdict == Verdict.HARD]
     delays = [event for event in events if event.kind == EventKind.DELAY]
     bounce = next(reversed(hard or bounces), None)

@@ -77,7 +77,7 @@ class Hour(NamedTuple):
 
 def reasons_of(campaign: Campaign) -> Sequence[Reason]:
     """Why messages were refused or came back, the most frequent first."""
-    bounces = DeliveryEvent.objects.filter(campaign=campaign, kind=EventKind.BOUNCE)
+    bounces = DeliveryEvent.objects.filter(campaign=campaign).standing_bounces()
     counted = bounces.values_list("verdict").annotate(number=Count("delivery", distinct=True))
     found = [
         Reason(f"Came back: {_words(verdict)}", number, "bounced")

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from campaigns.audience import not_mailable
 from campaigns.engine.shifts import top_up_shifts
+from campaigns.feedback.recording import forget_bounces
 from campaigns.lifecycle import refuse_status, reopen
 from campaigns.models import (
     REMAINING,
@@ -116,12 +117,15 @@ def _send_again(
     queued = 0
     for keys in pieces:
         with transaction.atomic():
+            # Deliveries, tally, campaign: in this order those lock them who note what came back.
+            rows = list(_locked(keys, state))
+            queued += Delivery.objects.filter(pk__in=rows).update(
+                state=DeliveryState.QUEUED, finished_at=None
+            )
+            forget_bounces(campaign, rows)
             if password:
                 campaign.keep_smtp_password(password)
             reopen(campaign)
-            queued += Delivery.objects.filter(pk__in=_locked(keys, state)).update(
-                state=DeliveryState.QUEUED, finished_at=None
-            )
             top_up_shifts(campaign)
     return queued
 

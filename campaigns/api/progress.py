@@ -23,7 +23,10 @@ class CampaignStatusSerializer(serializers.Serializer[Any]):
     skipped_count = serializers.IntegerField()
     uncertain_count = serializers.IntegerField()
     remaining_count = serializers.IntegerField()
-    bounced_count = serializers.IntegerField(help_text="Recipients, as the four that follow.")
+    bounced_count = serializers.IntegerField(
+        help_text="Recipients, as the four that follow. One that is sent to once more counts"
+        " again when it is refused again."
+    )
     complained_count = serializers.IntegerField()
     unsubscribed_count = serializers.IntegerField()
     opened_count = serializers.IntegerField()

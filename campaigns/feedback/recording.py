@@ -16,10 +16,18 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Greatest
 
 from accounts.events.publishing import publish_many
 from campaigns.audience import ERASED_DOMAIN
-from campaigns.models import Delivery, DeliveryEvent, EventKind, EventSource, ResponseTally
+from campaigns.models import (
+    Campaign,
+    Delivery,
+    DeliveryEvent,
+    EventKind,
+    EventSource,
+    ResponseTally,
+)
 from campaigns.news import delivery_values
 from mailhub.mail.bounce import Verdict
 
@@ -116,6 +124,19 @@ def record_events(reports: Iterable[Report]) -> list[News]:
         _count(news)
         _tell(news)
     return news
+
+
+def forget_bounces(campaign: Campaign, deliveries: Sequence[int]) -> None:
+    """These are sent once more: they have not bounced until they are refused again.
+
+    What was told of the tries before stays among their events. Part of the transaction in
+    which the caller has locked them and queues them.
+    """
+    bounced = Delivery.objects.filter(pk__in=deliveries, bounced_at__isnull=False)
+    number = bounced.update(bounced_at=None)
+    if number:
+        tally = ResponseTally.objects.filter(pk=campaign.pk)
+        tally.update(bounced=Greatest(F("bounced") - number, 0))
 
 
 def _locked(keys: set[int]) -> dict[int, Delivery]:

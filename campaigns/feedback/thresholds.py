@@ -15,7 +15,6 @@ from campaigns.models import (
     Campaign,
     DeliveryEvent,
     DeliveryState,
-    EventKind,
     PauseReason,
     ResponseTally,
 )
@@ -45,12 +44,12 @@ class Rates:
     @property
     def bounce_rate(self) -> float:
         """The part that came back for good, 0 to 1."""
-        return self.bounced / self.sent if self.sent else 0.0
+        return _part(self.bounced, self.sent)
 
     @property
     def complaint_rate(self) -> float:
         """The part that complained, 0 to 1."""
-        return self.complained / self.sent if self.sent else 0.0
+        return _part(self.complained, self.sent)
 
     @property
     def standing(self) -> Standing:
@@ -73,11 +72,16 @@ class Rates:
         )
 
 
+def _part(number: int, whole: int) -> float:
+    """What comes back may be told before the sending is: never more than all."""
+    return number / max(whole, number) if whole else 0.0
+
+
 def rates_of(campaign: Campaign) -> Rates:
     """As far as is known now."""
     states = counts_of([campaign.pk]).get(campaign.pk, {})
     complained = ResponseTally.objects.filter(pk=campaign.pk).values_list("complained", flat=True)
-    bounces = DeliveryEvent.objects.filter(campaign=campaign, kind=EventKind.BOUNCE)
+    bounces = DeliveryEvent.objects.filter(campaign=campaign).standing_bounces()
     return Rates(
         sent=states.get(DeliveryState.SENT, 0) + states.get(DeliveryState.FAILED, 0),
         bounced=bounces.filter(verdict=Verdict.HARD).values("delivery").distinct().count(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
+from django.db.models import F
 
 from campaigns.models.campaign import Campaign
 from campaigns.models.delivery import Delivery
@@ -49,6 +50,10 @@ class DeliveryEventQuerySet(models.QuerySet["DeliveryEvent"]):
     def for_caller(self, caller: Caller) -> Self:
         """The events of the caller's tenant."""
         return self.filter(campaign__tenant_id=caller.tenant.pk)
+
+    def standing_bounces(self) -> Self:
+        """Those since each message was sent last: one that is sent once more has not bounced."""
+        return self.filter(kind=EventKind.BOUNCE, at__gte=F("delivery__bounced_at"))
 
 
 class DeliveryEvent(models.Model):

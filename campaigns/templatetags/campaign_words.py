@@ -217,7 +217,7 @@ def responses_with_shares(progress: Progress, campaign: Campaign) -> list[tuple[
         number = getattr(progress.responses, name)
         if name not in left_out or number:
             whole = rates.sent if name in of_tried else progress.sent
-            part = of_tried.get(name, number / max(progress.sent, 1))
+            part = of_tried.get(name, number / max(progress.sent, number, 1))
             found.append((name, number, f"{100 * part:.1f} %" if whole else ""))
     return found
 

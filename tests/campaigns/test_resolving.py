@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -137,6 +138,41 @@ def test_who_used_up_all_tries_has_as_many_again(campaigns: Campaigns, settings:
     campaign = campaigns.finish(campaign)
     assert states(campaign) == {"sent": 2}
     assert Delivery.objects.get(email="person1@example.com").attempts == 6
+
+
+def test_who_is_tried_again_has_not_bounced_until_refused_again(
+    campaigns: Campaigns, settings: Settings
+) -> None:
+    settings.MAILHUB_SEND_ATTEMPTS = 3
+    campaigns.add_contacts(12)
+    for number in range(2, 12):
+        address = f"person{number}@example.com"
+        campaigns.server.script.answer(Step.RCPT, "451 4.7.1 Later", address=address)
+    campaign = campaigns.finish(campaigns.create())
+    assert bounces_told_of(campaigns, campaign) == (10, 10, ["10 83.3 %"])
+    assert decide(campaigns, campaign, "retry-failed").json()["bounced_count"] == 0
+    assert bounces_told_of(campaigns, campaign) == (0, 0, ["0 0.0 %"])
+    campaign = campaigns.finish(campaign)
+    assert bounces_told_of(campaigns, campaign) == (10, 10, ["10 83.3 %"])
+    decide(campaigns, campaign, "retry-failed")
+    assert decide(campaigns, campaign, "cancel").json()["bounced_count"] == 0
+    assert bounces_told_of(campaigns, campaign) == (0, 0, ["0 0.0 %"])
+    breakdown = log_in(campaigns.people.member).get(f"/campaigns/{campaign.campaign_id}/breakdown")
+    assert "Came back" not in breakdown.content.decode()
+    rows = campaigns.people.member.api.get(
+        f"/api/campaigns/{campaign.campaign_id}/deliveries"
+    ).json()["deliveries"]
+    assert {(row["bounced_at"], row["bounce_class"]) for row in rows} == {(None, "")}
+
+
+def bounces_told_of(campaigns: Campaigns, campaign: Campaign) -> tuple[int, int, list[str]]:
+    """As its status, the statistics by campaign and its page have them."""
+    api = campaigns.people.member.api
+    status = api.get(f"/api/campaign-status/{campaign.campaign_id}").json()
+    [line] = api.get("/api/statistics", {"by": "campaign"}).json()["rows"]
+    page = log_in(campaigns.people.member).get(f"/campaigns/{campaign.campaign_id}")
+    shown = re.findall(r"Bounced</a></dt><dd>(.*?)</dd>", page.content.decode())
+    return status["bounced_count"], line["bounced"], [re.sub("<[^>]+>", "", each) for each in shown]
 
 
 def test_many_are_resolved_in_pieces(campaigns: Campaigns) -> None:
