@@ -30,6 +30,7 @@ class Lane:
     """One sender in a worker's shift; `number` is its place among them.
 
     `campaign` is the campaign as this one sends it, `connections` how many it may have.
+    `is_gone` turns true where its account was deleted meanwhile.
     """
 
     campaign: Campaign
@@ -40,6 +41,7 @@ class Lane:
     share: SenderShare | None = None
     number: int = 0
     senders: list[Sender] = field(default_factory=list)
+    is_gone: bool = False
 
     @property
     def weight(self) -> int:
@@ -49,6 +51,8 @@ class Lane:
     @property
     def is_dead(self) -> bool:
         """Whether its connections are no good, or its provider takes nothing now."""
+        if self.is_gone:
+            return True
         if not self.senders:
             return False
         return self._held is not None or all(sender.is_over for sender in self.senders)
@@ -102,10 +106,28 @@ def leave_out(share: SenderShare, words: str) -> None:
     SenderShare.objects.filter(pk=share.pk).update(trouble=words)
 
 
+def look_for_accounts(lanes: Sequence[Lane]) -> None:
+    """Those of several whose accounts were deleted, or were taken from the campaign, are gone."""
+    shares = {lane.share.pk: lane for lane in lanes if lane.share is not None}
+    if shares:
+        there = set(SenderShare.objects.filter(pk__in=shares).values_list("pk", flat=True))
+        for key, lane in shares.items():
+            lane.is_gone = key not in there
+
+
 def divide(lanes: Sequence[Lane], wanted: int) -> list[Grant]:
     """How many of `wanted` messages each of these may send now, by weights and rate limits."""
     whole = sum(lane.weight for lane in lanes)
-    return [lane.allowance.take(math.ceil(wanted * lane.weight / whole)) for lane in lanes]
+    parts = [math.ceil(wanted * lane.weight / whole) for lane in lanes]
+    grants = [lane.allowance.take(part) for lane, part in zip(lanes, parts, strict=True)]
+    left = wanted - sum(grant.count for grant in grants)
+    for number, lane in enumerate(lanes):
+        # What the others may not send now, as the campaign's own rate is used up by it.
+        if left > 0 and grants[number].count == parts[number]:
+            more = lane.allowance.take(left).count
+            grants[number] = Grant(parts[number] + more)
+            left -= more
+    return grants
 
 
 def choose(lanes: Sequence[Lane], delivery: int, left: dict[int, int]) -> Lane | None:

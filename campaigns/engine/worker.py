@@ -10,13 +10,12 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
-from campaigns.audience import DELETED, bare_addresses, not_mailable
-from campaigns.composing import Person
+from campaigns.engine.addressing import Addressing
 from campaigns.engine.allowance import allowance_of
 from campaigns.engine.board import Assignment, Board
 from campaigns.engine.claims import Claimed, claim, in_hand, release
 from campaigns.engine.journal import Journal
-from campaigns.engine.lanes import Lane, choose, divide, leave_out
+from campaigns.engine.lanes import Lane, divide, leave_out, look_for_accounts
 from campaigns.engine.loop import Loop
 from campaigns.engine.outcomes import Finished, record
 from campaigns.engine.pace import Pace
@@ -27,7 +26,6 @@ from campaigns.lifecycle import Judgement, forget_trouble, hold_back, judge_fail
 from campaigns.models import Campaign, CampaignStatus, DeliveryState, SendShift
 from campaigns.servers import connections_for
 from campaigns.tallies import counts_of
-from contacts.models import Contact
 from mailhub.logs import get_logger
 from mailhub.mail.errors import MailError
 
@@ -44,7 +42,7 @@ _TURN = 0.02
 _PATIENCE = 0.5
 _RATE_SECONDS = 3.0
 _LOOKED_AT = (
-    *("status", "trouble_since", "failure_limit"),
+    *("status", "account_id", "trouble_since", "failure_limit"),
     *("rate_per_second", "rate_per_hour", "rate_per_day"),
 )
 # Longer than this no worker waits for a rate limit: the campaign is taken up again then.
@@ -82,7 +80,7 @@ class Worker:
         self._loop = Loop()
         self._threads: list[SenderThread] = []
         self._board = Board(len(self._lanes), self._loop.wake)
-        self._bare_addresses = bare_addresses(shift.campaign)
+        self._addressing = Addressing(shift.campaign, self._lanes)
         self._paces: deque[tuple[float, int]] = deque()
         self._pace = Pace(carried=shift.rate, began=time.monotonic())
         self._next_look = self._next_write = self._next_claim = 0.0
@@ -171,7 +169,7 @@ class Worker:
         for lane in self._lanes:
             if lane.is_dead and lane.share is not None and usable and not lane.share.trouble:
                 trouble = lane.trouble
-                words = str(trouble.reply or trouble.message) if trouble else "It failed."
+                words = str(trouble.reply or trouble.message) if trouble else "It is gone."
                 lane.share.trouble = words
                 self._insist(lambda lane=lane, words=words: leave_out(lane.share, words))  # type: ignore[misc]  # the loop's own
                 self._put_back([each.claimed.pk for each in self._board.clear(lane.number)])
@@ -189,14 +187,15 @@ class Worker:
             found = self._insist(lambda: list(rows.values(*_LOOKED_AT)))
             if not found:
                 return False
-            status = found[0].pop("status")
+            status, account = found[0].pop("status"), found[0].pop("account_id")
             for name, value in found[0].items():
                 setattr(self._campaign, name, value)
             self._allowance = allowance_of(self._campaign)
             for lane in self._lanes:
                 lane.connections = self._insist(lambda lane=lane: connections_for(lane.campaign))  # type: ignore[misc]  # the loop's own
-            if status != CampaignStatus.IN_PROGRESS:
+            if status != CampaignStatus.IN_PROGRESS or account != self._campaign.account_id:
                 return False
+            self._insist(lambda: look_for_accounts(self._lanes))
             return self._judge()
         return True
 
@@ -313,34 +312,10 @@ class Worker:
     def _assign(
         self, claimed: list[Claimed], lanes: Sequence[Lane], left: dict[int, int]
     ) -> list[Assignment]:
-        """Read what the messages say about people; leave out who must not be written to now."""
-        keys = [each.contact for each in claimed if each.contact is not None]
-        rows = Contact.objects.filter(pk__among=keys).values_list("pk", *self._person_fields())
-        people = {row[0]: row for row in rows}
-        contacts = {pk: row[1] for pk, row in people.items()}
-        reasons = not_mailable(self._campaign.tenant, contacts, [each.email for each in claimed])
-        assignments: list[Assignment] = []
-        skipped: list[Finished] = []
-        for each in claimed:
-            person = people.get(each.contact or 0)
-            reason = reasons.get(each.email) or reasons.get(person[1] if person else "")
-            if person is None and each.email not in self._bare_addresses:
-                reason = DELETED
-            if reason:
-                tried = each.attempt - 1
-                skipped.append(Finished(each.pk, tried, DeliveryState.SKIPPED, reason, ""))
-                continue
-            lane = choose(lanes, each.pk, left)
-            assert lane is not None, "no more was claimed than may be sent"
-            message_id = lane.composer.message_id(each.pk, each.attempt)
-            reached = Person(each.email, *person[2:]) if person else Person(each.email)
-            assignments.append(Assignment(each, reached, message_id, lane.number))
+        assignments, skipped = self._addressing.address(claimed, lanes, left)
         note_accounts(assignments, lanes)
         self._record(skipped)
         return assignments
-
-    def _person_fields(self) -> tuple[str, ...]:
-        return max((lane.composer.person_fields for lane in self._lanes), key=len)
 
     def _write_down(self, *, at_once: bool = False) -> None:
         now = time.monotonic()

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
+import threading
 from collections import Counter
 from collections.abc import Callable
 from email import message_from_bytes
 
 import pytest
+from django.db import connection
 
 from accounts.models import EmailAccount
 from campaigns.drafting import Changes, create_draft, launch
+from campaigns.engine.lanes import divide, open_lanes
 from campaigns.lifecycle import resume_campaign
 from campaigns.models import Campaign, CampaignStatus, SendAllowance, SenderShare
 from mailhub.mail.transports.in_memory import InMemoryServer, InMemoryTransport, Step
 from tests.campaigns.conftest import Campaigns, states
 from tests.pages.conftest import log_in
+from tests.servers.processes import wait_until
 
 
 class Senders:
@@ -124,6 +128,43 @@ def test_what_one_may_not_send_any_more_the_other_does(senders: Senders) -> None
     assert senders.sent() == {"one@acme.example": 10, "two@acme.example": 50}
     [used] = SendAllowance.objects.filter(pk=f"account:{one.pk}")
     assert sum(used.ledger["quarters"].values()) == 10
+
+
+def test_what_one_may_not_send_in_a_moment_the_other_does_within_the_campaign_s_rate(
+    senders: Senders,
+) -> None:
+    one, two = senders.accounts
+    senders.campaigns.add_contacts(5)
+    campaign = senders.start(
+        SenderShare(account=one, weight=3, rate_per_second=2), SenderShare(account=two, weight=1)
+    )
+    lanes = open_lanes(campaign, senders.connect)
+    assert [grant.count for grant in divide(lanes, 4)] == [1, 3]
+    assert [grant.count for grant in divide(lanes, 4)] == [0, 4]
+
+
+def test_an_account_that_is_deleted_meanwhile_sends_nothing_more(senders: Senders) -> None:
+    one, two = senders.accounts
+    senders.campaigns.add_contacts(200)
+    campaign = senders.start(
+        SenderShare(account=one, rate_per_second=20), SenderShare(account=two, rate_per_second=20)
+    )
+    deleting = threading.Thread(target=lambda: delete_once_used(senders, one))
+    deleting.start()
+    campaign = senders.campaigns.finish(campaign, senders.connect)
+    deleting.join()
+    assert states(campaign) == {"sent": 200}
+    assert set(senders.received().values()) == {1}
+    assert 5 <= senders.sent()["one@acme.example"] < 80
+
+
+def delete_once_used(senders: Senders, account: EmailAccount) -> None:
+    try:
+        wait_until(lambda: len(senders.server(account).messages) >= 5, "some are sent")
+        path = f"/api/accounts/{account.pk}"
+        assert senders.campaigns.people.member.api.delete(path).status_code == 204
+    finally:
+        connection.close()
 
 
 def test_an_account_s_limit_counts_every_campaign(senders: Senders) -> None:
