@@ -9,6 +9,7 @@ from html import unescape
 from urllib.parse import unquote, urlsplit
 
 from campaigns.models import Campaign
+from campaigns.senders import sent_as
 from campaigns.standing import Standing
 from mailhub.mail.merge import TemplateError, compile_text
 from mailhub.mail.message import Attachment
@@ -36,13 +37,17 @@ class Advice:
     words: str
 
 
-def advise(campaign: Campaign, files: Sequence[Attachment], size: int) -> list[Advice]:
-    """All findings on its texts and the files beside them, the worst first.
+def advise(
+    campaign: Campaign, files: Sequence[Attachment], size: int, recipients: int | None
+) -> list[Advice]:
+    """All findings on what is sent, by whom and to whom, the worst first.
 
-    `size` is of one message in octets, 0 where that is not known.
+    `size` is of one message in octets, 0 where that is not known; `recipients` are how many it
+    reaches, None where that is not known.
     """
     html, text = campaign.html_body, campaign.text_body
     found = [
+        *_about_ends(campaign, recipients),
         *_about_subject(campaign.subject),
         *_about_links(html),
         *_about_images(html),
@@ -53,6 +58,16 @@ def advise(campaign: Campaign, files: Sequence[Attachment], size: int) -> list[A
     ]
     worst_first = list(reversed(Standing))
     return sorted(found, key=lambda advice: worst_first.index(advice.standing))
+
+
+def _about_ends(campaign: Campaign, recipients: int | None) -> Iterator[Advice]:
+    """What it cannot start without besides a subject."""
+    if not all(own.from_email for own in sent_as(campaign)):
+        yield Advice(Standing.BAD, "There is no From address.")
+    if recipients == 0:
+        yield Advice(Standing.BAD, "There is nobody to send it to.")
+    if not campaign.html_body.strip() and not campaign.text_body.strip():
+        yield Advice(Standing.BAD, "There is no text.")
 
 
 def _about_subject(subject: str) -> Iterator[Advice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from django.contrib import messages
@@ -246,7 +247,7 @@ def _checked(request: PageRequest, campaign: Campaign) -> dict[str, Any]:
         "invalid": campaign.audience.rule.get(INVALID, ()),
         "gone": gone,
         "trouble": trouble,
-        "advice": advise(campaign, files, size),
+        "advice": advise(campaign, files, size, counted.total if counted else None),
         "shown_subject": letter.preview.subject if letter else "",
     }
 
@@ -257,7 +258,7 @@ def _count(campaign: Campaign) -> AudienceCount:
 
 def _sendable(campaign: Campaign) -> Campaign:
     """With some sender, so that what is written can be seen before one is chosen."""
-    own = sent_as(campaign)[0]
+    own = copy.copy(sent_as(campaign)[0])
     own.from_email = own.from_email or "sender@example.com"
     return own
 

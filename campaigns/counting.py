@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
@@ -33,18 +33,20 @@ class AudienceCount:
     """`total` get a message. The others were named and get none, or no second one.
 
     `suppressed` are on the suppression list, `unsubscribed` left, bounced or complained,
-    `duplicate` were named more than once, counted by each time too many.
+    `pending` have not confirmed yet that they want to be on a list, `duplicate` were named more
+    than once, counted by each time too many.
     """
 
     total: int = 0
     suppressed: int = 0
     unsubscribed: int = 0
+    pending: int = 0
     duplicate: int = 0
 
     @property
     def left_out(self) -> int:
         """How many names lead to no message."""
-        return self.suppressed + self.unsubscribed + self.duplicate
+        return self.suppressed + self.unsubscribed + self.pending + self.duplicate
 
 
 def count_audience(tenant: Tenant, rule: dict[str, Any], repeated: int = 0) -> AudienceCount:
@@ -73,6 +75,7 @@ def _count_contacts(tenant: Tenant, rule: dict[str, Any], repeated: int) -> Audi
         total=mailable,
         suppressed=suppressed,
         unsubscribed=everybody - mailable - suppressed + _left_their_list(tenant, rule, condition),
+        pending=_pending(tenant, rule, condition),
         duplicate=repeated + _named_twice(tenant, rule, everybody),
     )
 
@@ -84,6 +87,17 @@ def _left_their_list(tenant: Tenant, rule: dict[str, Any], condition: Q) -> int:
     left = ListMember.objects.filter(list__in=rule[LISTS], state=MemberState.UNSUBSCRIBED)
     people = Contact.objects.filter(tenant=tenant, pk__in=left.values("contact"))
     return people.exclude(condition).count()
+
+
+def _pending(tenant: Tenant, rule: dict[str, Any], condition: Q) -> int:
+    """Who has not confirmed one of the lists, left none of them, and is meant by nothing else."""
+    if rule.get(EVERYONE) or not rule.get(LISTS):
+        return 0
+    members = ListMember.objects.filter(list__in=rule[LISTS])
+    asked = members.filter(state=MemberState.PENDING).values("contact")
+    left = members.filter(state=MemberState.UNSUBSCRIBED).values("contact")
+    people = Contact.objects.filter(tenant=tenant, pk__in=asked).exclude(pk__in=left)
+    return people.exclude(condition).exclude(email__among=rule.get(EMAILS, [])).count()
 
 
 def _named_twice(tenant: Tenant, rule: dict[str, Any], everybody: int) -> int:
@@ -118,4 +132,10 @@ def _add_addresses(
         gone = known.exclude(status=ContactStatus.SUBSCRIBED).count()
         unsubscribed += gone
         total += len(piece) - gone
-    return AudienceCount(total, suppressed, unsubscribed, duplicate)
+    return replace(
+        counted,
+        total=total,
+        suppressed=suppressed,
+        unsubscribed=unsubscribed,
+        duplicate=duplicate,
+    )

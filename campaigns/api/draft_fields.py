@@ -72,10 +72,14 @@ class AudienceSerializer(StrictMixin, serializers.Serializer[Any]):
 
 
 class LeftOutSerializer(serializers.Serializer[Any]):
-    """Who was named and gets no message, or no second one."""
+    """Who was named and gets no message, or no second one.
+
+    `pending` are on a list with double opt-in, and have not confirmed it yet.
+    """
 
     suppressed = serializers.IntegerField()
     unsubscribed = serializers.IntegerField()
+    pending = serializers.IntegerField()
     duplicate = serializers.IntegerField()
 
 

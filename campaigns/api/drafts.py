@@ -28,7 +28,9 @@ from campaigns.api.templates import (
 )
 from campaigns.audience import (
     EVERYONE,
+    AudienceGone,
     audience_rule,
+    count_recipients,
 )
 from campaigns.counting import count_audience
 from campaigns.drafting import (
@@ -144,7 +146,7 @@ class DraftActions(TenantViewSet[Campaign]):
                 "size": len(letter.raw),
                 "checks": [
                     {"standing": advice.standing, "message": advice.words}
-                    for advice in advise(campaign, files, len(letter.raw))
+                    for advice in advise(campaign, files, len(letter.raw), _reached(campaign))
                 ],
             }
         )
@@ -174,12 +176,15 @@ class DraftActions(TenantViewSet[Campaign]):
         rule = {EVERYONE: True} if serializer.validated_data.get("everyone") else rule
         repeated = len(recipients.emails) - len(set(recipients.emails))
         counted = count_audience(self.caller.tenant, rule, repeated)
-        left_out = {
-            "suppressed": counted.suppressed,
-            "unsubscribed": counted.unsubscribed,
-            "duplicate": counted.duplicate,
-        }
-        return Response({"total": counted.total, "left_out": left_out})
+        return Response(AudienceCountSerializer({"total": counted.total, "left_out": counted}).data)
 
     def _whole(self, campaign: Campaign, status: int = 200) -> Response:
         return Response(CampaignDetailSerializer(detail_values(campaign)).data, status=status)
+
+
+def _reached(campaign: Campaign) -> int | None:
+    """How many it would reach now; None where a list or a segment is there no more."""
+    try:
+        return count_recipients(campaign.tenant, campaign.audience.rule)
+    except AudienceGone:
+        return None

@@ -286,17 +286,25 @@ def test_an_audience_is_counted_with_who_is_left_out(campaigns: Campaigns) -> No
     for contact in contacts[4:7]:
         ListMember.objects.create(list=offers, contact=contact)
     ListMember.objects.create(list=news, contact=contacts[9], state=MemberState.UNSUBSCRIBED)
+    for key in (7, 8):
+        ListMember.objects.create(list=news, contact=contacts[key], state=MemberState.PENDING)
     Contact.objects.filter(pk=contacts[0].pk).update(status="unsubscribed")
     for email in (contacts[1].email, "blocked@example.net"):
         Suppression.objects.create(tenant=people.tenant, email=email)
     asked = {
         "list_ids": [news.pk, offers.pk],
-        "emails": [contacts[2].email, "new@example.net", "NEW@example.net", "blocked@example.net"],
+        "emails": [
+            contacts[2].email,
+            contacts[7].email,
+            "new@example.net",
+            "NEW@example.net",
+            "blocked@example.net",
+        ],
     }
     counted = people.member.api.post("/api/campaigns/audience", asked).json()
     assert counted == {
-        "total": 6,
-        "left_out": {"suppressed": 2, "unsubscribed": 2, "duplicate": 4},
+        "total": 7,
+        "left_out": {"suppressed": 2, "unsubscribed": 2, "pending": 1, "duplicate": 4},
     }
     made = draft(people, audience=asked)
     people.member.api.post(path(made, "start"))
@@ -306,6 +314,23 @@ def test_an_audience_is_counted_with_who_is_left_out(campaigns: Campaigns) -> No
     assert nobody["total"] == 0
     everyone = people.member.api.post("/api/campaigns/audience", {"everyone": True}).json()
     assert everyone["total"] == 8
+
+
+def test_an_audience_says_how_many_have_not_confirmed(campaigns: Campaigns) -> None:
+    api = campaigns.people.member.api
+    [contact] = campaigns.add_contacts(1)
+    news = ContactList.objects.create(tenant=campaigns.people.tenant, name="News")
+    ListMember.objects.create(list=news, contact=contact, state=MemberState.PENDING)
+    counted = api.post("/api/campaigns/audience", {"list_ids": [news.pk]}).json()
+    assert (counted["total"], counted["left_out"]["pending"]) == (0, 1)
+    made = draft(campaigns.people, audience={"list_ids": [news.pk]})
+    page = log_in(campaigns.people.member).get(f"/campaigns/{made['campaign_id']}/compose")
+    assert "1 left out: not confirmed yet" in page.content.decode()
+    letter = api.post(path(made, "preview"), {}).json()
+    assert letter["checks"][0] == {
+        "standing": "bad",
+        "message": "There is nobody to send it to.",
+    }
 
 
 @pytest.mark.parametrize("what", ["list", "segment", "list of a segment"])

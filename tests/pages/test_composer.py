@@ -300,3 +300,16 @@ def test_a_template_is_written_and_used(crowd: People, visit: Visit) -> None:
     client.post(f"/templates/{template.pk}/delete")
     assert not Template.objects.exists()
     assert Campaign.objects.get().html_body == "<p>Dear {{ first_name }}</p>"
+
+
+def test_an_empty_draft_is_told_all_that_it_lacks(crowd: People, visit: Visit) -> None:
+    client = visit(crowd.member)
+    _, place = begin(client)
+    page = client.get(place).content.decode()
+    lacking = ("no subject", "no From address", "nobody to send it to", "no text")
+    assert [words for words in lacking if f"There is {words}." not in page] == []
+    assert "See whether receivers trust this sender" not in page
+    client.post(place, typed(everyone="on", act="save"))
+    page = client.get(place).content.decode()
+    assert [words for words in lacking if f"There is {words}." in page] == []
+    assert "See whether receivers trust this sender" in page
