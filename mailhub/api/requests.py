@@ -47,16 +47,20 @@ class RequestLogMiddleware:
             log.info(
                 "request",
                 method=request.method,
-                path=_without_capabilities(request.path_info),
+                path=_without_secrets(request.path_info),
                 status=response.status_code,
                 ms=round((time.monotonic() - started) * 1000),
             )
         return response
 
 
-def _without_capabilities(path: str) -> str:
-    """Public links (/u/TOKEN, /o/…, /c/…) carry their right in the path."""
-    return re.sub(r"^/(u|o|c|confirm|preferences)/[^/]+", r"/\1/…", path)
+def _without_secrets(path: str) -> str:
+    """Public links (/u/TOKEN, /o/…, /c/…) carry their right in the path, others a person's address.
+
+    A log would keep what was erased.
+    """
+    public = re.sub(r"^/(u|o|c|confirm|preferences)/[^/]+", r"/\1/…", path)
+    return re.sub(r"[^/]*@[^/]*", "…@…", public)
 
 
 def declared_length(meta: Mapping[str, Any]) -> int:

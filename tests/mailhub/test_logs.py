@@ -177,3 +177,13 @@ def test_request_line_names_no_query_and_no_key(people: People, output: Output) 
     assert "/api/accounts" in output.text
     for secret in ("horse", people.member.key, "access_token", "TOKEN-OF-A-PERSON"):
         assert secret not in output.text
+
+
+def test_a_request_s_line_names_no_person_and_no_right(people: People, output: Output) -> None:
+    api = people.member.api
+    assert api.get("/api/contacts/ann@example.com").status_code == 404
+    assert api.delete("/api/contacts/bob%40example.com?erase=true").status_code == 404
+    api.get("/u/a-right-to-leave")
+    assert "/api/contacts/" in output.text
+    for secret in ("ann@", "bob", "a-right-to-leave"):
+        assert secret not in output.text
