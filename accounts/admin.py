@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
@@ -20,6 +22,7 @@ from accounts.models import (
     Tenant,
     User,
 )
+from accounts.tenant_deletion import delete_tenant, is_large
 from accounts.verification import Verification, verify_account
 from mailhub.generic_bases import ModelAdmin, TabularInline
 from mailhub.generic_bases import UserAdmin as DjangoUserAdmin
@@ -43,6 +46,25 @@ class TenantAdmin(ModelAdmin):
     search_fields = ("slug", "name")
     date_hierarchy = "created_at"
     inlines = (MembershipInline,)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A superuser may delete all that it has, which has no page from which it is deleted.
+
+        What is too much for a page is left to a command.
+        """
+        large = [tenant for tenant in objs if is_large(tenant)]
+        if large:
+            words = "too large to be deleted here; on the server: manage.py delete_tenant"
+            return [], {}, set(), [f"{tenant.slug} is {words} {tenant.slug}" for tenant in large]
+        rows, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return rows, counts, set() if request.user.is_superuser else missing, protected
+
+    def delete_model(self, request: HttpRequest, obj: Tenant) -> None:
+        delete_tenant(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
+        for tenant in queryset:
+            delete_tenant(tenant)
 
 
 @admin.register(User)
