@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import mimetypes
 from typing import Any
 
 from django.conf import settings
@@ -50,7 +51,9 @@ class NewFileSerializer(StrictMixin, serializers.Serializer[Any]):
 
     filename = OneLineField(max_length=255)
     content = serializers.CharField(trim_whitespace=False)
-    content_type = OneLineField(max_length=255, required=False, default="application/octet-stream")
+    content_type = OneLineField(
+        max_length=255, required=False, help_text="Without it, what the file's name says."
+    )
     content_id = OneLineField(max_length=200, required=False, allow_blank=True)
 
     def validate_content(self, value: str) -> bytes:
@@ -64,7 +67,9 @@ class NewFileSerializer(StrictMixin, serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         try:
             inline = bool(attrs.get("content_id"))
-            return {"attachment": Attachment(**attrs, inline=inline)}
+            guessed = mimetypes.guess_type(attrs["filename"])[0] or ""
+            named = {"content_type": guessed, **attrs}
+            return {"attachment": Attachment(**named, inline=inline)}
         except InvalidMessage as error:
             name = "content_id" if "content id" in error.message else "content_type"
             raise serializers.ValidationError({name: [error.message]}) from error

@@ -59,3 +59,16 @@ def test_a_deleted_tenant_takes_its_files_along(campaigns: Campaigns) -> None:
     campaigns.create(attachments=(LOGO,))
     campaigns.people.tenant.delete()
     assert not StoredFile.objects.exists()
+
+
+def test_a_file_without_a_type_is_what_its_name_says(campaigns: Campaigns) -> None:
+    campaigns.add_contacts(1)
+    files = [
+        {"filename": "logo.png", "content": "AAAA", "content_id": "logo"},
+        {"filename": "terms.unheard", "content": "AAAA"},
+        {"filename": "notes.txt", "content": "AAAA", "content_type": "text/x-notes"},
+    ]
+    made = campaigns.people.member.api.post("/api/campaigns", {"attachments": files})
+    assert made.status_code == 201, made.json()
+    rows = CampaignAttachment.objects.values_list("content_type", flat=True)
+    assert list(rows) == ["image/png", "application/octet-stream", "text/x-notes"]
