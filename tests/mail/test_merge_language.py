@@ -259,6 +259,11 @@ class TestPreview:
             with pytest.raises(TemplateError, match="undefined"):
                 render_preview(**values, variables={"name": {}})
 
+    def test_a_name_is_told_as_it_is_written(self) -> None:
+        with pytest.raises(TemplateError) as caught:
+            render_preview(subject="{{ first_name.__class__ }}", variables={"first_name": "x"})
+        assert caught.value.message == "first_name.__class__ is undefined."
+
     def test_an_unknown_variable_may_be_tested_and_given_a_default(self) -> None:
         preview = render_preview(
             subject="{{ nobody | default: 'you' }}{% if nobody %}x{% else %}y{% endif %}",

@@ -40,6 +40,7 @@ _INNER_TAGS = frozenset(
 )
 _OPENING = re.compile(r"\{[{%]")
 _TAG_NAME = re.compile(r"\{%-?\s*(?P<name>\w*)")
+_BEGINS_WITH_A_NAME = re.compile(r".+ is undefined")
 _STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 Variables = Mapping[str, object]
@@ -189,7 +190,13 @@ def _syntax_error(error: LiquidError, source: str, field: str) -> TemplateError:
     known = token is not None and token.start_index >= 0
     line, column = _place(source, token.start_index if token and known else len(source))
     words = str(error.message or "the template cannot be read")
-    return TemplateError(f"{words[:1].upper()}{words[1:]}.", line, column, field)
+    return TemplateError(_sentence(words), line, column, field)
+
+
+def _sentence(words: str) -> str:
+    """A name that it begins with stays as it is written."""
+    is_name = _BEGINS_WITH_A_NAME.match(words) is not None
+    return f"{words if is_name else words[:1].upper() + words[1:]}."
 
 
 def _render_error(error: Exception, field: str) -> TemplateError:
@@ -199,7 +206,7 @@ def _render_error(error: Exception, field: str) -> TemplateError:
         line, column = (0, 0)
         if place is not None and 0 <= place.start_index <= len(place.source):
             line, column = _place(place.source, place.start_index)
-        return TemplateError(f"{words[:1].upper()}{words[1:]}.", line, column, field)
+        return TemplateError(_sentence(words), line, column, field)
     return TemplateError("The template cannot be rendered with these values.", field=field)
 
 
