@@ -86,10 +86,13 @@ def decide(test: SubjectTest) -> None:
 
 
 def results(test: SubjectTest) -> tuple[Tried, Tried]:
-    """What came of A and of B until now."""
+    """What came of A and of B until now, or until the time at which one of them was chosen."""
     sent = Delivery.objects.filter(campaign=test.campaign_id, state=DeliveryState.SENT)
     rows = tried_on(sent, test.percent).alias(side=F("pk") % 2)
-    responded = Q(**{f"{_RESPONSES[Measure(test.measure)]}__isnull": False})
+    response = _RESPONSES[Measure(test.measure)]
+    responded = Q(**{f"{response}__isnull": False})
+    if test.decides_at is not None:
+        responded &= Q(**{f"{response}__lte": test.decides_at})
     counted = rows.aggregate(
         a=Count("pk", filter=Q(side=0)),
         a_responded=Count("pk", filter=Q(side=0) & responded),

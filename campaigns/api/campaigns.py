@@ -65,8 +65,9 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
 
     `account_id` is the account that sends to it: null where it goes by no account, and where
     several share the campaign until one of them takes it. The moments from `delivered_at` on are
-    the first of their kind, by people. `bounce_class` and `bounce_reason` are of what came back,
-    `delay_reason` of what was late, "" where nothing was.
+    the first of their kind, by people. An open or a click within 5 seconds after the server took
+    the message counts as one by a program, whatever the browser. `bounce_class` and
+    `bounce_reason` are of what came back, `delay_reason` of what was late, "" where nothing was.
     """
 
     account_id = serializers.UUIDField(source="goes_by", allow_null=True)

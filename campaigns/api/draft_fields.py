@@ -114,14 +114,17 @@ class SenderSerializer(StrictMixin, serializers.Serializer[Any]):
 
 
 class TriedSubjectSerializer(serializers.Serializer[Any]):
-    """What came of one of the two: recipients, not opens."""
+    """What came of one of the two until one was chosen: recipients, not opens."""
 
     sent = serializers.IntegerField()
     responded = serializers.IntegerField()
 
 
 class SubjectTestSerializer(StrictMixin, serializers.Serializer[Any]):
-    """`percent` of the recipients get the subject (a) or `subject_b`, half of them each.
+    """About `percent` of the recipients get the subject (a) or `subject_b`, half of them each.
+
+    Of a few dozen recipients that is some more or fewer. Where both do as well, the rest get the
+    subject (a).
 
     `wait_minutes` after the last of them the one that more opened, or followed a link of, is
     sent to the rest. That must be counted (`tracking`).

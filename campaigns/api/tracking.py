@@ -10,7 +10,11 @@ from mailhub.api.strict import StrictMixin
 
 
 class TrackingSerializer(StrictMixin, serializers.Serializer[Any]):
-    """Whether opens and clicks are counted; left out, they are not."""
+    """Whether opens and clicks are counted; left out, they are not.
+
+    Those by programs are counted apart: scanners, mailboxes that load all images, and whatever
+    comes within 5 seconds after the server took the message, an ordinary browser too.
+    """
 
     opens = serializers.BooleanField(required=False, default=False)
     clicks = serializers.BooleanField(required=False, default=False)

@@ -27,6 +27,8 @@ class Variant(models.TextChoices):
 class SubjectTest(models.Model):
     """Of all recipients `percent` get A or B, half of them each, told from the delivery's key.
 
+    So the part is as said of each hundred keys: of few recipients it is some more or fewer.
+
     The others wait until `decides_at`, which is `wait_minutes` after the last of the former
     was written to, and get the `winner`.
     """

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 register = template.Library()
 _TENTH = 10
+_TIED = "Both did as well: then it is the first."
+# A chart of less shows seconds at its ends.
+_SHORT = timedelta(minutes=10)
 _LISTED = ("opened", "clicked", "bounced")
 _BEST_FIRST = ("opened", "clicked", "unsubscribed", "bounced", "complained")
 
@@ -135,7 +138,8 @@ def subject_test_words(campaign: Campaign) -> str:
     )
     if test.winner:
         chosen = test.subject_b if test.winner == Variant.B else campaign.subject
-        return f"{counts} The rest got “{chosen}”."
+        tied = f" {_TIED}" if a.percent == b.percent else ""
+        return f"When it was decided: {counts} The rest got “{chosen}”.{tied}"
     if test.decides_at is None:
         return f"Two subjects are being tried. {counts}"
     return f"{counts} The better one goes to the rest at {test.decides_at:%Y-%m-%d %H:%M} UTC."
@@ -235,12 +239,14 @@ def listed_responses(progress: Progress, campaign: Campaign) -> list[tuple[str, 
 def chart_of_pace(pace: Sequence[Column]) -> Chart:
     """Messages a second over the time of the sending."""
     fastest = max(column.sent + column.failed for column in pace)
-    start, last = _moment(pace[0].start), pace[-1]
-    end = _moment(last.start + timedelta(seconds=last.seconds))
+    first, last = pace[0], pace[-1]
+    over = last.start + timedelta(seconds=last.seconds)
+    say = _second if over - first.start < _SHORT else _moment
+    start, end = say(first.start), say(over)
     return Chart(
         columns=[
             ChartColumn(
-                f"{_moment(column.start)}: {column.sent:,.1f} sent a second",
+                f"{say(column.start)}: {column.sent:,.1f} sent a second",
                 (column.sent, column.failed),
             )
             for column in pace
@@ -277,3 +283,7 @@ def chart_of_hours(hours: Sequence[Hour]) -> Chart:
 
 def _moment(moment: datetime) -> str:
     return f"{moment.day} {moment:%b %H:%M} UTC"
+
+
+def _second(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b %H:%M:%S} UTC"

@@ -12,6 +12,7 @@ from django.utils import timezone
 from campaigns.models import Campaign, CampaignStatus, Delivery, SubjectTest
 from campaigns.tasks import revive_campaigns
 from tests.campaigns.conftest import Campaigns, states
+from tests.pages.conftest import log_in
 
 TEST = {"subject_b": "Spring, {{ first_name }}!", "percent": 20, "wait_minutes": 60}
 
@@ -92,6 +93,11 @@ def test_where_both_did_as_well_the_first_goes_on(campaigns: Campaigns) -> None:
     SubjectTest.objects.update(decides_at=timezone.now())
     campaigns.finish(campaign)
     assert subjects(campaigns) == {"Hello": 90, "Spring,": 10}
+    let_open(campaign, 1, 3)
+    page = log_in(campaigns.people.member).get(f"/campaigns/{campaign.campaign_id}")
+    words = page.content.decode()
+    assert "When it was decided: 0 of 10 opened" in words
+    assert "Both did as well: then it is the first." in words
 
 
 def test_too_few_to_try_both_on_are_not_kept_waiting(campaigns: Campaigns) -> None:

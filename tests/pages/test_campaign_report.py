@@ -99,6 +99,8 @@ def test_a_campaign_that_is_over_is_its_report(client: Client, campaign: Campaig
 def test_the_chart_shows_the_pace_over_time(client: Client, campaign: Campaign) -> None:
     chart = client.get(f"/campaigns/{campaign.campaign_id}/pace").text
     assert "at most 1.0." in chart
+    ends = re.findall(r"\d{1,2} [A-Z][a-z]{2} \d\d:\d\d:\d\d UTC", chart)
+    assert len(set(ends)) > 1
     assert chart.count('class="bar-good"') == 2
     assert chart.count('class="bar-bad"') == 1
     assert 'height="80.000%"' in chart
