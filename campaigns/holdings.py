@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import CharField, F, Q, QuerySet, Value
+from django.db.models import CharField, F, QuerySet, Value
 from django.db.models.functions import Cast, Coalesce, Concat
 from django.utils import timezone
 
@@ -28,17 +28,36 @@ from contacts.models import Contact
 from mailhub.mail.bounce import Verdict
 
 _OF_AN_EVENT = ("at", "kind", "verdict", "is_automatic", "source", "details")
+# One may name very many addresses.
+_AUDIENCES_AT_ONCE = 10
 _COMING_BACK = (EventKind.BOUNCE, EventKind.COMPLAINT)
 
 
 class Deliveries:
     """Every message that was or will be sent to a person by a campaign."""
 
-    name = "deliveries"
-
-    def held(self, contact: Contact) -> Sequence[dict[str, Any]]:
+    def held(
+        self, tenant: Tenant, contact: Contact | None, email: str
+    ) -> Mapping[str, Sequence[dict[str, Any]]]:
         """Oldest first."""
-        rows = self._of(contact.tenant, contact, contact.email).order_by("pk")
+        return {
+            "audiences": self._audiences(tenant, email),
+            "deliveries": self._deliveries(_keys(tenant, contact, email)),
+        }
+
+    def _audiences(self, tenant: Tenant, email: str) -> list[dict[str, Any]]:
+        named = _naming_addresses(tenant).select_related("campaign").order_by("campaign")
+        return [
+            {
+                "campaign_id": audience.campaign.campaign_id,
+                "campaign_name": audience.campaign.name,
+            }
+            for audience in named.iterator(_AUDIENCES_AT_ONCE)
+            if email in audience.rule[EMAILS]
+        ]
+
+    def _deliveries(self, keys: Sequence[int]) -> list[dict[str, Any]]:
+        rows = Delivery.objects.filter(pk__among=keys).order_by("pk")
         return [
             {
                 "email": row.email,
@@ -57,7 +76,8 @@ class Deliveries:
 
     def happened(self, contact: Contact, before: datetime, most: int) -> Sequence[Happening]:
         """Deliveries when they ended, or their campaigns were made, and what came back of them."""
-        rows = Delivery.objects.filter(contact=contact).select_related("campaign")
+        keys = _keys(contact.tenant, contact, contact.email)
+        rows = Delivery.objects.filter(pk__among=keys).select_related("campaign")
         dated = rows.annotate(at=Coalesce("finished_at", "campaign__created_at"))
         newest = dated.filter(at__lte=before).order_by("-at", "-pk")[:most]
         return [
@@ -65,7 +85,7 @@ class Deliveries:
                 Happening(row.finished_at or row.campaign.created_at, "delivery", _said(row))
                 for row in newest
             ),
-            *_came_back(contact, before, most),
+            *_came_back(keys, before, most),
         ]
 
     def erase(self, tenant: Tenant, contact: Contact | None, email: str) -> None:
@@ -76,13 +96,12 @@ class Deliveries:
         # First, as whoever writes an audience has its row before it looks for contacts.
         self._erase_from_audiences(tenant, email)
         keep_audiences(tenant)
-        rows = self._of(tenant, contact, email)
-        keys = list(rows.values_list("pk", flat=True))
-        waiting = Delivery.objects.remaining().filter(pk__in=keys, shift=None)
+        keys = _keys(tenant, contact, email)
+        waiting = Delivery.objects.remaining().filter(pk__among=keys, shift=None)
         waiting.update(
             state=DeliveryState.SKIPPED, next_attempt_at=None, finished_at=timezone.now()
         )
-        Delivery.objects.filter(pk__in=keys).update(
+        Delivery.objects.filter(pk__among=keys).update(
             email=Concat(Value("erased-"), Cast(F("pk"), CharField()), Value(f"@{ERASED_DOMAIN}")),
             message_id="",
             reply=Value(ERASED),
@@ -91,28 +110,36 @@ class Deliveries:
 
     def _erase_from_audiences(self, tenant: Tenant, email: str) -> None:
         """In its place, for how many are written down is counted from the beginning."""
-        named = CampaignAudience.objects.select_for_update().filter(
-            campaign__tenant=tenant, rule__has_key=EMAILS
-        )
-        for audience in named:
+        for audience in _naming_addresses(tenant).select_for_update():
             emails: list[str] = audience.rule[EMAILS]
             if email in emails:
                 place = emails.index(email)
                 emails[place] = f"erased-{place}@{ERASED_DOMAIN}"
                 audience.save(update_fields=["rule"])
 
-    def _of(self, tenant: Tenant, contact: Contact | None, email: str) -> QuerySet[Delivery]:
-        """By the contact, and by the address where it stood alone."""
-        campaigns = Campaign.objects.filter(tenant=tenant).values_list("pk", flat=True)
-        bare = Delivery.objects.filter(campaign__in=list(campaigns), email=email).values("pk")
-        theirs = Q(contact=contact) if contact is not None else Q()
-        return Delivery.objects.filter(theirs | Q(pk__in=bare))
+
+def _keys(tenant: Tenant, contact: Contact | None, email: str) -> list[int]:
+    """Of the deliveries to the contact, and to the address where it stood alone.
+
+    Each is found by an index of its own: the address at one look for each of the tenant's
+    campaigns. Asked for at once, PostgreSQL would read all deliveries.
+    """
+    campaigns = Campaign.objects.filter(tenant=tenant).values_list("pk", flat=True)
+    bare = Delivery.objects.filter(campaign__in=list(campaigns), email=email)
+    keys = set(bare.values_list("pk", flat=True))
+    if contact is not None:
+        keys.update(Delivery.objects.filter(contact=contact).values_list("pk", flat=True))
+    return sorted(keys)
 
 
-def _came_back(contact: Contact, before: datetime, most: int) -> Iterator[Happening]:
+def _naming_addresses(tenant: Tenant) -> QuerySet[CampaignAudience]:
+    return CampaignAudience.objects.filter(campaign__tenant=tenant, rule__has_key=EMAILS)
+
+
+def _came_back(keys: Sequence[int], before: datetime, most: int) -> Iterator[Happening]:
     """Bounces and complaints; what was refused at once is told with the delivery."""
     events = DeliveryEvent.objects.filter(
-        delivery__contact=contact, kind__in=_COMING_BACK, at__lte=before
+        delivery__in=keys, kind__in=_COMING_BACK, at__lte=before
     ).exclude(source=EventSource.REPLY)
     named = events.select_related("campaign").only(
         "at", "kind", "verdict", "details", "campaign__campaign_id", "campaign__name"

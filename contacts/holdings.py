@@ -6,7 +6,7 @@ they hold when they are loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -25,6 +25,12 @@ from contacts.models import (
 )
 from contacts.models.erased_address import digest_address
 
+_OF_A_CONTACT = (
+    *("email", "first_name", "last_name", "company", "attributes", "status", "created_at"),
+    *("updated_at", "last_email_sent", "last_campaign", "email_count"),
+)
+_OF_A_MEMBER = ("added_at", "asked_at", "confirmed_at", "left_at")
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
@@ -36,12 +42,15 @@ class Happening:
 
 
 class Holder(Protocol):
-    """An app that holds something of people, by their contacts and by their addresses."""
+    """An app that holds something of people, by their contacts and by their addresses.
 
-    name: str
+    It may hold something of an address that is no contact's.
+    """
 
-    def held(self, contact: Contact) -> Sequence[dict[str, Any]]:
-        """All of it, as JSON values."""
+    def held(
+        self, tenant: Tenant, contact: Contact | None, email: str
+    ) -> Mapping[str, Sequence[dict[str, Any]]]:
+        """All of it, as JSON values by what they are."""
 
     def happened(self, contact: Contact, before: datetime, most: int) -> Sequence[Happening]:
         """What happened until then, `before` itself included, the newest first."""
@@ -58,24 +67,23 @@ def register_holder(holder: Holder) -> None:
     _HOLDERS.append(holder)
 
 
-def held_about(contact: Contact) -> dict[str, Any]:
-    """Everything, as JSON values by the names of what holds it."""
-    suppressed = Suppression.objects.filter(tenant=contact.tenant_id, email=contact.email).first()
-    fields = (
-        *("email", "first_name", "last_name", "company", "attributes", "status", "created_at"),
-        *("updated_at", "last_email_sent", "last_campaign", "email_count"),
-    )
-    members = contact.memberships.select_related("list").order_by("pk")
-    moments = ("added_at", "asked_at", "confirmed_at", "left_at")
+def held_about(tenant: Tenant, email: str) -> dict[str, Any]:
+    """Everything about this address (normalised), as JSON values by what they are.
+
+    All are empty where nothing is held; the address need not be a contact's.
+    """
+    contact = Contact.objects.filter(tenant=tenant, email=email).first()
+    own = {"tenant": tenant, "email": email}
+    members = ListMember.objects.filter(contact=contact) if contact else ListMember.objects.none()
     return {
-        "contact": {name: getattr(contact, name) for name in fields},
+        "contact": contact and {name: getattr(contact, name) for name in _OF_A_CONTACT},
         "lists": [
             {"name": each.list.name, "state": each.state}
-            | {name: getattr(each, name) for name in moments}
-            for each in members
+            | {name: getattr(each, name) for name in _OF_A_MEMBER}
+            for each in members.select_related("list").order_by("pk")
         ],
-        "suppression": suppressed
-        and {"reason": suppressed.reason, "created_at": suppressed.created_at},
+        "suppression": Suppression.objects.filter(**own).values("reason", "created_at").first(),
+        "lifted_suppression": LiftedSuppression.objects.filter(**own).values("lifted_at").first(),
         "import_errors": [
             {
                 "import_id": row.job_id,
@@ -85,9 +93,13 @@ def held_about(contact: Contact) -> dict[str, Any]:
                 "row": row.text,
                 "reason": row.reason,
             }
-            for row in bad_rows_about(contact.tenant_id, contact.email)
+            for row in bad_rows_about(tenant.pk, email)
         ],
-        **{holder.name: list(holder.held(contact)) for holder in _HOLDERS},
+        **{
+            name: list(values)
+            for holder in _HOLDERS
+            for name, values in holder.held(tenant, contact, email).items()
+        },
     }
 
 
@@ -121,19 +133,21 @@ def _own_happenings(contact: Contact) -> Iterator[Happening]:
         yield Happening(row.created_at, "suppressed", {"reason": row.reason})
 
 
-def erase_person(contact: Contact) -> None:
+def erase_person(tenant: Tenant, email: str) -> None:
     """Forget the person everywhere; a digest stays, by which campaigns know to leave it alone.
 
-    Messages in the mailboxes of the tenant's users are theirs, and stay.
+    The address (normalised) need not be a contact's. Messages in the mailboxes of the tenant's
+    users are theirs, and stay.
     """
-    tenant, email = contact.tenant, contact.email
     # Searched for before the transaction: there may be very many.
     bad_rows = [row.pk for row in bad_rows_about(tenant.pk, email)]
     with transaction.atomic():
+        contact = Contact.objects.filter(tenant=tenant, email=email).first()
         ErasedAddress.objects.get_or_create(tenant=tenant, digest=digest_address(tenant.pk, email))
         Suppression.objects.filter(tenant=tenant, email=email).delete()
         LiftedSuppression.objects.filter(tenant=tenant, email=email).delete()
         ImportRowError.objects.filter(pk__among=bad_rows).delete()
         for holder in _HOLDERS:
             holder.erase(tenant, contact, email)
-        contact.delete()
+        if contact is not None:
+            contact.delete()

@@ -73,7 +73,7 @@ def remove_person(request: PageRequest, contact_id: int) -> HttpResponse:
     contact = _find(request, contact_id)
     if request.method == "POST":
         if "erase" in request.POST:
-            erase_person(contact)
+            erase_person(contact.tenant, contact.email)
             messages.success(request, "All data of the person is erased.")
         else:
             contact.delete()

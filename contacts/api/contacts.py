@@ -20,11 +20,12 @@ from accounts.api.viewsets import TenantViewSet
 from accounts.idempotency import idempotent
 from contacts.addresses import InvalidAddress, normalise_email
 from contacts.api.answers import CsvMixin, as_csv_file
+from contacts.api.holdings import HoldingsSerializer, held_at
 from contacts.attributes import InvalidAttributes, check_attributes, merge_attributes
 from contacts.columns import NAMES
 from contacts.contact_rows import BadName, check_name
 from contacts.csv_export import export_contacts
-from contacts.holdings import erase_person, held_about, history_of
+from contacts.holdings import erase_person, history_of
 from contacts.joining import add_people
 from contacts.listing import own_lists
 from contacts.models import (
@@ -193,19 +194,6 @@ class ContactSerializer(StrictMixin, serializers.ModelSerializer[Contact]):
         return ["attributes", "updated_at", *given, *folded]
 
 
-class HoldingsSerializer(serializers.Serializer[Any]):
-    """All that is held about a person.
-
-    `import_errors` are the bad rows of imports that hold the address.
-    """
-
-    contact = serializers.JSONField()
-    lists = serializers.JSONField()
-    suppression = serializers.JSONField(allow_null=True)
-    import_errors = serializers.JSONField()
-    deliveries = serializers.JSONField()
-
-
 class HappeningSerializer(serializers.Serializer[Any]):
     """Something that happened to a person.
 
@@ -323,26 +311,28 @@ class ContactViewSet(CsvMixin, TenantViewSet[Contact]):
             OpenApiParameter(
                 "erase",
                 bool,
-                description="Erase all that is held about the person; a keyed digest stays, "
+                description="Erase all that is held about the address; a keyed digest stays, "
                 "by which campaigns leave the address alone.",
             )
         ],
         responses={204: None},
     )
     def destroy(self, request: Request, email: str) -> Response:
-        """Remove the contact. It stays on the suppression list if it is there."""
-        erases = _read_flag(request, "erase")
-        contact = self.get_object()
-        if erases:
-            erase_person(contact)
+        """Remove the contact. It stays on the suppression list if it is there.
+
+        With `erase`, the address need not be a contact's: 404 where nothing is held about it.
+        """
+        if _read_flag(request, "erase"):
+            address, _ = held_at(self.caller, email)
+            erase_person(self.caller.tenant, address)
         else:
-            contact.delete()
+            self.get_object().delete()
         return Response(status=204)
 
     @extend_schema(responses=HoldingsSerializer, operation_id="contacts_export_one")
     def export_one(self, request: Request, email: str) -> Response:
-        """All that is held about one person."""
-        held = held_about(self.get_object())
+        """All that is held about one person, contact or not; 404 where that is nothing."""
+        _, held = held_at(self.caller, email)
         answer = Response(HoldingsSerializer(held).data)
         answer["Content-Disposition"] = 'attachment; filename="person.json"'
         return answer

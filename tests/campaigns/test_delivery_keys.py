@@ -76,7 +76,7 @@ def test_a_person_erased_while_its_delivery_is_written_is_named_nowhere(
 ) -> None:
     contacts = campaigns.add_contacts(2)
     campaign = campaigns.create()
-    while_an_audience_is_written(campaign, lambda: erase_person(contacts[1]))
+    while_an_audience_is_written(campaign, lambda: erase_person(campaign.tenant, contacts[1].email))
     assert dangling() == []
     assert not Delivery.objects.filter(email="person1@example.com").exists()
     assert Delivery.objects.filter(email__endswith="@erased.invalid", state="skipped").count() == 1

@@ -110,6 +110,59 @@ def erase(people: People, email: str = ANN) -> None:
     assert answer.status_code == 204, answer.content
 
 
+def test_an_address_that_is_no_contact_is_handed_out_and_erased(campaigns: Campaigns) -> None:
+    people = campaigns.people
+    for verb in ("get", "delete"):
+        place = f"/api/contacts/{ANN}/export" if verb == "get" else f"/api/contacts/{ANN}?erase=1"
+        assert getattr(people.member.api, verb)(place).status_code == 404
+    sent = campaigns.finish(campaigns.create(recipients=Recipients(emails=(ANN,))))
+    waiting = campaigns.create(recipients=Recipients(emails=("x@example.com", ANN)))
+    people.member.api.post("/api/suppressions", {"email": ANN})
+    assert people.stranger.api.get(f"/api/contacts/{ANN}/export").status_code == 404
+    assert people.stranger.api.delete(f"/api/contacts/{ANN}?erase=true").status_code == 404
+    assert people.member.api.delete(f"/api/contacts/{ANN}").status_code == 404
+    held = people.viewer.api.get("/api/contacts/Person0@Example.com/export").json()
+    assert (held["contact"], held["lists"]) == (None, [])
+    assert held["suppression"]["reason"] == "manual"
+    assert [each["campaign_id"] for each in held["audiences"]] == [
+        sent.campaign_id,
+        waiting.campaign_id,
+    ]
+    assert [(each["email"], each["state"]) for each in held["deliveries"]] == [(ANN, "sent")]
+    erase(people)
+    assert not [row for row in all_rows() if ANN in str(row)]
+    assert people.viewer.api.get(f"/api/contacts/{ANN}/export").status_code == 404
+    import_at_once(people.member, f"email\n{ANN}\n")
+    assert Suppression.objects.get().reason == "erased"
+
+
+def test_a_contact_that_was_removed_before_is_handed_out_and_erased(campaigns: Campaigns) -> None:
+    people = campaigns.people
+    campaigns.add_contacts(1)
+    campaigns.finish(campaigns.create())
+    import_at_once(people.member, f"email,first_name\n{ANN},{'x' * 300}\n")
+    assert people.member.api.delete(f"/api/contacts/{ANN}").status_code == 204
+    held = people.viewer.api.get(f"/api/contacts/{ANN}/export").json()
+    assert (len(held["deliveries"]), len(held["import_errors"])) == (1, 1)
+    erase(people)
+    assert not [row for row in all_rows() if ANN in str(row)]
+
+
+def test_a_history_tells_of_mail_before_there_was_a_contact(campaigns: Campaigns) -> None:
+    people = campaigns.people
+    campaign = campaigns.finish(
+        campaigns.create(recipients=Recipients(emails=(ANN, "b@x.example")))
+    )
+    row = campaign.deliveries.get(email=ANN)
+    record_events([Report(row.pk, EventKind.COMPLAINT, timezone.now(), EventSource.SES, "c")])
+    Contact.objects.create(tenant=people.other_tenant, email=ANN)
+    people.member.api.post("/api/contacts", {"email": ANN})
+    told = [each["kind"] for each in history(people)]
+    assert sorted(told) == ["added", "complaint", "delivery"]
+    of_another = people.stranger.api.get(f"/api/contacts/{ANN}/history").json()["history"]
+    assert [each["kind"] for each in of_another] == ["added"]
+
+
 ROWS = f"""email,first_name
 Person0@Example.com,{"x" * 300}
 b@x.example,A,<{ANN}>
