@@ -66,6 +66,27 @@ def remove_member(caller: Caller, membership: Membership) -> None:
             user.delete()
 
 
+def set_active(caller: Caller, membership: Membership, is_active: bool) -> None:
+    """Let a member in again, or no more: its keys and sessions are worth nothing from then on.
+
+    Raises NotAllowed, and Conflict for the last owner, for the last who manages the tenant, and
+    for a user who is not this tenant's alone.
+    """
+    _refuse_above(caller, Role(membership.role))
+    user = membership.user
+    if user.is_active == is_active:
+        return
+    if user.is_staff or user.memberships.exclude(pk=membership.pk).exists():
+        words = "This user is not of this tenant alone: take it out of the tenant instead."
+        raise Conflict(words, code="user_shared")
+    with transaction.atomic():
+        if not is_active:
+            _keep_an_owner(membership)
+            _keep_a_manager(membership)
+        user.is_active = is_active
+        user.save(update_fields=["is_active"])
+
+
 def _refuse_above(caller: Caller, role: Role) -> None:
     if not caller.role.includes(role):
         raise NotAllowed(f"Only an {role.value} may do this.", code="role_too_low")
@@ -73,8 +94,17 @@ def _refuse_above(caller: Caller, role: Role) -> None:
 
 def _keep_an_owner(membership: Membership) -> None:
     """Locks the owners' rows, so that two of them cannot leave at the same moment."""
-    owners = Membership.objects.select_for_update().filter(
-        tenant=membership.tenant, role=Role.OWNER
+    owners = Membership.objects.select_for_update(of=("self",)).filter(
+        tenant=membership.tenant, role=Role.OWNER, user__is_active=True
     )
     if membership.role == Role.OWNER and {row.pk for row in owners} == {membership.pk}:
         raise Conflict("A tenant keeps at least one owner.", code="last_owner")
+
+
+def _keep_a_manager(membership: Membership) -> None:
+    """As for owners: somebody stays who may let others in again."""
+    managers = Membership.objects.select_for_update(of=("self",)).filter(
+        tenant=membership.tenant, role__in=(Role.ADMIN, Role.OWNER), user__is_active=True
+    )
+    if {row.pk for row in managers.order_by("pk")} == {membership.pk}:
+        raise Conflict("A tenant keeps at least one admin.", code="last_admin")

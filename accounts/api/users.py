@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.request import Request
@@ -12,7 +13,13 @@ from rest_framework.response import Response
 
 from accounts.api.viewsets import TenantViewSet
 from accounts.idempotency import idempotent
-from accounts.members import add_member, change_role, refuse_weak_password, remove_member
+from accounts.members import (
+    add_member,
+    change_role,
+    refuse_weak_password,
+    remove_member,
+    set_active,
+)
 from accounts.models import Membership, Role
 from mailhub.api.strict import StrictMixin
 
@@ -21,6 +28,7 @@ class UserSerializer(StrictMixin, serializers.ModelSerializer[Membership]):
     """`id` and `name` are what X-User-ID takes; the name stays as it was given first.
 
     `password` is the first one, for the pages; without it the user has API keys alone.
+    One who is not active is let in nowhere, by key or password; keys work again when it is.
     """
 
     id = serializers.IntegerField(source="user_id", read_only=True)
@@ -29,6 +37,7 @@ class UserSerializer(StrictMixin, serializers.ModelSerializer[Membership]):
     last_login = serializers.DateTimeField(
         source="user.last_login", read_only=True, allow_null=True
     )
+    is_active = serializers.BooleanField(source="user.is_active", required=False)
     password = serializers.CharField(
         write_only=True, required=False, max_length=200, trim_whitespace=False
     )
@@ -42,6 +51,7 @@ class UserSerializer(StrictMixin, serializers.ModelSerializer[Membership]):
             "email",
             "login",
             "password",
+            "is_active",
             "last_login",
             "created_at",
         )
@@ -52,6 +62,8 @@ class UserSerializer(StrictMixin, serializers.ModelSerializer[Membership]):
         return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if self.instance is None and attrs.get("user", {}).get("is_active") is False:
+            raise serializers.ValidationError({"is_active": ["A new user is active."]})
         password = attrs.get("password")
         if password is None:
             return attrs
@@ -74,10 +86,14 @@ class UserSerializer(StrictMixin, serializers.ModelSerializer[Membership]):
             password=validated_data.get("password", ""),
         )
 
+    @transaction.atomic
     def update(self, instance: Membership, validated_data: dict[str, Any]) -> Membership:
         role = Role(validated_data.get("role", instance.role))
         change_role(self.context["caller"], instance, role)
-        email = validated_data.get("user", {}).get("email")
+        given = validated_data.get("user", {})
+        if "is_active" in given:
+            set_active(self.context["caller"], instance, given["is_active"])
+        email = given.get("email")
         if email is not None and not instance.user.memberships.exclude(pk=instance.pk).exists():
             instance.user.email = email
             instance.user.save(update_fields=["email"])

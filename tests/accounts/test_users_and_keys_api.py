@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import ApiKey, Credential, EmailAccount, Membership, Role, User
+from tests.pages.conftest import log_in
 from tests.people import People, client_with
 
 
@@ -218,3 +219,32 @@ def test_expired_key_is_no_key(people: People) -> None:
     assert client.get("/api/keys").status_code == 200
     ApiKey.objects.filter(pk=made["id"]).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert client.get("/api/keys").json()["error"] == "invalid_key"
+
+
+def test_a_user_who_is_deactivated_is_let_in_nowhere(people: People) -> None:
+    api, member = people.admin.api, people.member
+    browser = log_in(member)
+    assert browser.get("/campaigns").status_code == 200
+    path = f"/api/users/{member.name}"
+    changed = api.patch(path, {"is_active": False})
+    assert (changed.status_code, changed.json()["is_active"]) == (200, False)
+    assert member.api.get("/api/contacts").status_code == 401
+    assert browser.get("/campaigns").status_code == 302
+    assert api.patch(path, {"is_active": True}).json()["is_active"] is True
+    assert member.api.get("/api/contacts").status_code == 200
+    assert member.api.patch(path, {"is_active": False}).status_code == 403
+
+
+def test_the_last_who_manages_a_tenant_is_not_deactivated(people: People) -> None:
+    api, name = people.admin.api, people.admin.name
+    refused = api.patch(f"/api/users/{name}", {"is_active": False})
+    assert (refused.status_code, refused.json()["error"]) == (409, "last_admin")
+    api.post("/api/users", {"name": "nina", "role": "admin"})
+    assert api.patch(f"/api/users/{name}", {"is_active": False}).status_code == 200
+
+
+def test_who_belongs_to_another_tenant_too_is_not_deactivated(people: People) -> None:
+    member = people.member
+    Membership.objects.create(tenant=people.other_tenant, user=member.user, name="guest")
+    refused = people.admin.api.patch(f"/api/users/{member.name}", {"is_active": False})
+    assert (refused.status_code, refused.json()["error"]) == (409, "user_shared")
