@@ -29,9 +29,11 @@ class AskedLists:
 
 def lists_asked_by(campaign: Campaign) -> AskedLists:
     """By name, and by the rules of its segments as they were at the start."""
-    rule = CampaignAudience.objects.filter(campaign=campaign).values_list("rule", flat=True).first()
-    lists, segments = (rule or {}).get(LISTS, []), (rule or {}).get(SEGMENTS, [])
-    keys = {*lists, *(key for segment in segments for key in lists_named(segment))}
+    audiences = CampaignAudience.objects.filter(campaign=campaign)
+    # Not all of the rule, which may name very many addresses.
+    asked = audiences.values_list(f"rule__{LISTS}", f"rule__{SEGMENTS}").first()
+    lists, segments = asked or (None, None)
+    keys = {*(lists or ()), *(key for segment in segments or () for key in lists_named(segment))}
     return AskedLists(tuple(sorted(keys)), bool(lists) and not segments, campaign.started_at)
 
 
